@@ -1,0 +1,1 @@
+"""Refrain: character-level recurrent language models as a reproducible pipeline."""

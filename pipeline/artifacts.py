@@ -1,0 +1,99 @@
+"""Where artifacts live, and how they are written: whole or not at all.
+
+Every write goes to a temporary neighbour, is flushed to the disk and renamed over the target, so a
+process killed at any instant leaves either the old artifact or the new one.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+VOCAB = Path("data/vocab.parquet")
+ENCODED = Path("data/encoded")
+MODELS = Path("models")
+CHECKPOINTS = Path(".checkpoints")
+REPORTS = Path("reports")
+TRAIN_REPORTS = REPORTS / "train"
+METRICS = REPORTS / "metrics.json"
+SAMPLES = REPORTS / "samples.jsonl"
+SAMPLES_MD = REPORTS / "samples.md"
+INDEX = REPORTS / "index.html"
+CURVES = REPORTS / "curves.svg"
+TIMINGS = REPORTS / "timings"
+
+
+def model_path(name: str) -> Path:
+    """The weights of model ``name``."""
+    return MODELS / f"{name}.safetensors"
+
+
+def checkpoint_path(name: str) -> Path:
+    """The checkpoint of a training under way: outside DVC's outputs, which DVC deletes before a run."""
+    return CHECKPOINTS / f"{name}.safetensors"
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A temporary path to write; it becomes ``path`` when the block ends without an exception."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        yield temporary
+        _fsync(temporary)
+        temporary.replace(path)
+        _fsync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder to fill; it replaces ``path`` when the block ends without an exception."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for entry in temporary.rglob("*"):
+            _fsync(entry)
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.replace(path)
+        _fsync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a UTF-8 file atomically, with the line ends as they are."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON atomically; NaN and infinity are refused, since JSON has neither."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes, as ``sha256sum`` prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

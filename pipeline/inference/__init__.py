@@ -1,0 +1,1 @@
+"""What a trained model is used for: perplexity and generated text."""

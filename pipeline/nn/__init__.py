@@ -1,0 +1,1 @@
+"""Recurrent cells and the language model built on them."""

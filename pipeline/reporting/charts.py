@@ -1,0 +1,43 @@
+"""Learning curves of all models in one chart, as SVG that needs no script and no network."""
+
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+import vl_convert as vlc
+
+FONT = "Liberation Sans"
+"""Comes with the renderer: the same chart has the same bytes on every machine."""
+
+
+def read_curves(folder: Path, models: list[str]) -> pd.DataFrame:
+    """Columns ``model``, ``split``, ``epoch``, ``perplexity`` from DVCLive's files."""
+    frames = [pd.DataFrame(columns=["step", "perplexity", "model", "split"])]
+    for model in models:
+        for split in ("train", "valid"):
+            path = folder / model / "plots" / "metrics" / split / "perplexity.tsv"
+            if path.exists():
+                frames.append(pd.read_csv(path, sep="\t").assign(model=model, split=split))
+    return pd.concat(frames[1:] or frames, ignore_index=True).rename(columns={"step": "epoch"})
+
+
+def learning_curves(curves: pd.DataFrame, models: list[str]) -> str:
+    """Perplexity by epoch on a logarithmic axis: a colour a model, dashes for validation; as SVG."""
+    lines = (
+        alt.Chart(curves[["epoch", "perplexity", "model", "split"]])
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(grid=False, tickMinStep=1)),
+            y=alt.Y("perplexity:Q", title="perplexity", scale=alt.Scale(type="log", nice=False)),
+            color=alt.Color("model:N", sort=models, title="model", scale=alt.Scale(scheme="tableau10")),
+            strokeDash=alt.StrokeDash("split:N", sort=["train", "valid"], title="split"),
+        )
+        .properties(width=620, height=300, background="white")
+        .configure(font=FONT)
+        .configure_view(strokeWidth=0)
+        .configure_axis(
+            gridColor="#e5e5e5", domainColor="#888", tickColor="#888", labelFontSize=12, titleFontSize=12
+        )
+        .configure_legend(labelFontSize=12, titleFontSize=12, symbolSize=250)
+    )
+    return str(vlc.vegalite_to_svg(lines.to_json(), vl_version=alt.SCHEMA_VERSION.rpartition(".")[0]))

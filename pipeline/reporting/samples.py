@@ -1,0 +1,28 @@
+"""Generated text for reading."""
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+
+def decoding_name(row: dict[str, Any]) -> str:
+    """How a sample was decoded, in words."""
+    if not row["temperature"]:
+        return "greedy"
+    parts = [f"temperature {row['temperature']:g}"]
+    parts += [f"{key.replace('_', '-')} {row[key]:g}" for key in ("top_k", "top_p") if row[key] is not None]
+    return ", ".join(parts)
+
+
+def samples_markdown(rows: Iterable[dict[str, Any]]) -> str:
+    """All samples under a heading for each model and decoding; prefixes in bold."""
+    lines = ["# Samples"]
+    for (model, decoding), group in groupby(rows, key=lambda row: (row["model"], decoding_name(row))):
+        lines += ["", f"## {model}, {decoding}", ""]
+        lines += [f"- **{one_line(row['prefix'])}**{one_line(row['text'])}" for row in group]
+    return "\n".join(lines) + "\n"
+
+
+def one_line(text: str) -> str:
+    """A text with its line breaks shown as slashes, as verse is quoted."""
+    return text.replace("\n", " / ")

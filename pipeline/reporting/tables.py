@@ -1,0 +1,58 @@
+"""The perplexity table, as rows that the terminal and the HTML page show alike."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RefrainError
+from pipeline.params import BASELINES, SPLITS
+
+Metrics = dict[str, dict[str, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model or baseline: perplexity and bits per character by split, as text."""
+
+    name: str
+    is_baseline: bool
+    perplexities: list[str]
+    bits: list[str]
+
+
+def splits_of(metrics: Metrics) -> list[str]:
+    """The splits that have figures, in order."""
+    return [split for split in SPLITS if split in metrics[BASELINES[0]]]
+
+
+def perplexity_rows(metrics: Metrics) -> list[Row]:
+    """Models first, then baselines."""
+    splits = splits_of(metrics)
+    names = [name for name in metrics if name not in BASELINES] + list(BASELINES)
+    return [
+        Row(
+            name,
+            name in BASELINES,
+            [f"{metrics[name][split]['perplexity']:,.4g}" for split in splits],
+            [f"{metrics[name][split]['bits_per_character']:.3f}" for split in splits],
+        )
+        for name in names
+    ]
+
+
+def read_metrics(path: Path) -> Metrics:
+    """``reports/metrics.json``; :class:`RefrainError` if it is not there."""
+    return json.loads(_read(path))  # type: ignore[no-any-return]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """All rows of a JSON-lines file; :class:`RefrainError` if it is not there."""
+    return [json.loads(line) for line in _read(path).splitlines()]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RefrainError(f"{path} is not there: run `dvc repro`") from None

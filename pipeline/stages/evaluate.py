@@ -1,0 +1,48 @@
+"""Stage evaluate: perplexity of every model on every split, beside the baselines."""
+
+import logging
+
+import torch
+
+from pipeline import artifacts
+from pipeline.device import choose_device, set_up
+from pipeline.inference.baselines import Baselines
+from pipeline.inference.perplexity import score
+from pipeline.nn.language_model import load_model
+from pipeline.params import BASELINES, SPLITS, load_params
+from pipeline.stages import run
+from pipeline.text.encoding import read_split
+from pipeline.text.vocab import read_vocab
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Write ``reports/metrics.json``; splits of fewer than two characters have no figures."""
+    params = load_params()
+    device = choose_device(params.device)
+    stored = read_vocab(artifacts.VOCAB)
+    ids = {name: read_split(artifacts.ENCODED, name, stored) for name in SPLITS}
+    scored = {name: split for name, split in ids.items() if len(split) > 1}
+    metrics: dict[str, dict[str, dict[str, float]]] = {}
+    for name in params.models:
+        set_up(params.threads, params.train_params(name).precision)
+        model = load_model(artifacts.model_path(name), stored.sha256, device)
+        metrics[name] = {
+            split: score(model, torch.from_numpy(values).to(device)).metrics()
+            for split, values in scored.items()
+        }
+        log.info(
+            "%s: %s", name, ", ".join(f"{split} {m['perplexity']:.4g}" for split, m in metrics[name].items())
+        )
+        # This stage runs once DVC has recorded the trained model: its checkpoint has served.
+        artifacts.checkpoint_path(name).unlink(missing_ok=True)
+    baselines = Baselines(ids["train"], len(stored.vocab))
+    by_split = {split: baselines.scores(values) for split, values in scored.items()}
+    for name in BASELINES:
+        metrics[name] = {split: scores[name].metrics() for split, scores in by_split.items()}
+    artifacts.write_json(artifacts.METRICS, metrics)
+
+
+if __name__ == "__main__":
+    run(main)

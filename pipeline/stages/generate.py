@@ -1,0 +1,40 @@
+"""Stage generate: every model continues every prefix, once for each decoding."""
+
+import json
+
+from pipeline import artifacts
+from pipeline.device import choose_device, set_up
+from pipeline.inference.sampling import Decoding, generate
+from pipeline.nn.language_model import load_model
+from pipeline.params import load_params
+from pipeline.reporting.samples import samples_markdown
+from pipeline.stages import run
+from pipeline.text.vocab import read_vocab
+
+
+def main() -> None:
+    """Write ``reports/samples.jsonl`` and, for reading, ``reports/samples.md``."""
+    params = load_params()
+    wanted = params.generate
+    device = choose_device(params.device)
+    stored = read_vocab(artifacts.VOCAB)
+    prefixes = [stored.vocab.encode_prefix(text, wanted.allow_unk) for text in wanted.prefixes]
+    rows = []
+    for name in params.models:
+        set_up(params.threads, params.train_params(name).precision)
+        model = load_model(artifacts.model_path(name), stored.sha256, device)
+        for decoding in wanted.decoding:
+            settings = decoding.model_dump()
+            texts = generate(
+                model, prefixes, wanted.length, Decoding(**settings), params.seed, stored.vocab.unk_id
+            )
+            for prefix, ids in zip(wanted.prefixes, texts, strict=True):
+                text = stored.vocab.decode(ids)
+                rows.append({"model": name, "prefix": prefix, "text": text, **settings, "seed": params.seed})
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    artifacts.write_text(artifacts.SAMPLES, "".join(lines))
+    artifacts.write_text(artifacts.SAMPLES_MD, samples_markdown(rows))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,111 @@
+"""Stage train: train one model and write its weights and learning curves."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pipeline import artifacts
+from pipeline.device import choose_device, describe_device, set_up
+from pipeline.errors import RefrainError
+from pipeline.inference.perplexity import score
+from pipeline.inference.sampling import Decoding, generate
+from pipeline.nn.language_model import CharLM, ModelConfig, save_model
+from pipeline.params import SampleParams, load_params
+from pipeline.stages import run
+from pipeline.text.encoding import read_split
+from pipeline.text.vocab import Vocab, read_vocab
+from pipeline.training.checkpoint import fingerprint, read_checkpoint, write_checkpoint
+from pipeline.training.curves import Curves
+from pipeline.training.progress import Progress
+from pipeline.training.trainer import Epoch, Hooks, Stopped, Trainer
+
+log = logging.getLogger(__name__)
+
+
+def main(model: str) -> None:
+    """Train model ``model`` of ``params.yaml``, or go on from its checkpoint."""
+    params = load_params()
+    if model not in params.models:
+        raise RefrainError(f"params.yaml has no model {model!r}; it has {', '.join(params.models)}")
+    train = params.train_params(model)
+    architecture = params.models[model].model_dump(exclude={"train"})
+    device = choose_device(params.device)
+    set_up(params.threads, train.precision)
+    stored = read_vocab(artifacts.VOCAB)
+    ids = {
+        name: torch.from_numpy(read_split(artifacts.ENCODED, name, stored)).to(device)
+        for name in ("train", "valid")
+    }
+    identity = fingerprint(
+        model=architecture,
+        train=train.model_dump(),
+        seed=params.seed,
+        vocab=stored.sha256,
+        corpus=stored.corpus_sha256,
+        characters=[len(split) for split in ids.values()],
+        device=device.type,
+    )
+    path = artifacts.checkpoint_path(model)
+    checkpoint = read_checkpoint(path, identity)
+
+    torch.manual_seed(params.seed)
+    lm = CharLM(ModelConfig(vocab_size=len(stored.vocab), **architecture)).to(device)
+    progress = Progress(model, train.epochs, train.sample.prefixes)
+    with Curves(artifacts.TRAIN_REPORTS / model, train.sample.prefixes) as curves:
+
+        def epoch_done(epoch: Epoch) -> None:
+            curves.add(epoch)
+            progress.epoch(epoch)
+
+        hooks = Hooks(
+            validate=validator(lm, ids["valid"]),
+            sample=sampler(lm, stored.vocab, train.sample),
+            save=lambda state: write_checkpoint(path, state, identity),
+            step_done=progress.step,
+            epoch_done=epoch_done,
+        )
+        trainer = Trainer(lm, ids["train"], train, params.seed, params.checkpoint_seconds, hooks)
+        if checkpoint:
+            trainer.restore(checkpoint)
+            log.info("%s: going on from its checkpoint, in epoch %d", model, trainer.epoch)
+        progress.start(trainer.steps_per_epoch, trainer.steps_done)
+        try:
+            weights = trainer.run()
+        except Stopped as stopped:
+            progress.close()
+            log.info(
+                "%s: stopped by %s in epoch %d; `dvc repro` goes on from there", model, stopped, trainer.epoch
+            )
+            sys.exit(128 + stopped.number)
+    progress.close(artifacts.TIMINGS / f"{model}.json", describe_device(device))
+    save_model(artifacts.model_path(model), lm, weights, stored.sha256)
+
+
+def validator(lm: CharLM, ids: Tensor) -> Callable[[], float] | None:
+    """Validation perplexity of the model as it is, or None if there is no validation text."""
+    return (lambda: score(lm, ids).perplexity) if len(ids) > 1 else None
+
+
+def sampler(lm: CharLM, vocab: Vocab, params: SampleParams) -> Callable[[], tuple[str, ...]]:
+    """Greedy continuations of the sample prefixes by the model as it is."""
+    prefixes = [vocab.encode_prefix(text, allow_unk=True) for text in params.prefixes]
+
+    def sample() -> tuple[str, ...]:
+        if not prefixes:
+            return ()
+        lm.eval()
+        texts = generate(lm, prefixes, params.length, Decoding(), seed=0, banned=vocab.unk_id)
+        lm.train()
+        return tuple(map(vocab.decode, texts))
+
+    return sample
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m pipeline.stages.train", description=__doc__)
+    parser.add_argument("model", help="a name under `models` in params.yaml")
+    run(main, parser)

@@ -1,0 +1,1 @@
+"""Raw text to character ids: reading, normalising, vocabulary, encoding, minibatches."""

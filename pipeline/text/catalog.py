@@ -1,0 +1,126 @@
+"""Texts known by name: where they come from, their checksums and licences.
+
+``python -m pipeline.text.catalog list`` shows them; ``... fetch NAME`` brings one to ``data/raw``. A file
+of the right checksum in the folder ``$REFRAIN_CORPORA`` is copied instead of downloaded.
+"""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+
+from pipeline.artifacts import atomic_file, file_sha256
+from pipeline.errors import RefrainError
+
+CATALOG_FILE = Path("data/catalog.yaml")
+RAW = Path("data/raw")
+
+
+class Entry(BaseModel):
+    """One text. ``sha256: null`` accepts what the address serves today."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    url: str
+    file: Annotated[str, Field(pattern=r"^[^/\\]+$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    normalize: Literal["none", "lyrics", "letters"]
+    licence: str
+
+
+class Catalog(RootModel[dict[str, Entry]]):
+    """All entries by name."""
+
+
+def load_catalog(path: Path = CATALOG_FILE) -> dict[str, Entry]:
+    """Read the catalogue; :class:`RefrainError` if it is absent or wrong."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return Catalog.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8"))).root
+    except FileNotFoundError:
+        raise RefrainError(f"{path} is not in {Path.cwd()}: run from the project's folder") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RefrainError(f"{path}: {where}: {first['msg']}") from None
+    except YAMLError as error:
+        raise RefrainError(f"{path}: not valid YAML: {error}".replace("\n", " ")) from None
+
+
+def fetch(name: str, folder: Path = RAW) -> Path:
+    """Bring the text ``name`` to ``folder`` and return its path; nothing is done if it is there.
+
+    The file appears whole and checked, or not at all. Raises :class:`RefrainError` for an unknown name, a
+    failed download or a wrong checksum.
+    """
+    catalog = load_catalog()
+    if name not in catalog:
+        raise RefrainError(f"{CATALOG_FILE} has no {name!r}; it has {', '.join(catalog)}")
+    entry = catalog[name]
+    target = folder / entry.file
+    if entry.sha256 and target.exists() and file_sha256(target) == entry.sha256:
+        return target
+    local = Path(os.environ.get("REFRAIN_CORPORA", "")) / entry.file
+    if os.environ.get("REFRAIN_CORPORA") and local.exists():
+        _check(local, entry.sha256)
+        with atomic_file(target) as temporary:
+            shutil.copyfile(local, temporary)
+    else:
+        _download(entry, target)
+    return target
+
+
+def _download(entry: Entry, target: Path) -> None:
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        pooch.retrieve(
+            entry.url,
+            known_hash=f"sha256:{entry.sha256}" if entry.sha256 else None,
+            fname=target.name,
+            path=target.parent,
+            progressbar=True,
+        )
+    except (requests.RequestException, OSError, ValueError) as error:
+        raise RefrainError(
+            f"{entry.url}: download failed: {str(error).splitlines()[0]}; try again, or put the file "
+            "into a folder and set REFRAIN_CORPORA to it"
+        ) from None
+
+
+def _check(path: Path, sha256: str | None) -> None:
+    found = file_sha256(path)
+    if sha256 and found != sha256:
+        raise RefrainError(
+            f"{path}: sha256 is {found}, and {CATALOG_FILE} expects {sha256}: get the file again"
+        )
+
+
+def main(command: str, name: str | None = None) -> None:
+    """The command line: ``list`` or ``fetch NAME``."""
+    if command == "list":
+        for key, entry in load_catalog().items():
+            print(f"{key}\n  {entry.url}\n  normalize: {entry.normalize}. {entry.licence}")
+        return
+    if name is None:
+        raise RefrainError("fetch what? `python -m pipeline.text.catalog list` shows the names")
+    path = fetch(name)
+    normalize = load_catalog()[name].normalize
+    print(f"{path}: complete. To train on it, set in params.yaml:")
+    print(f"  corpus.path: {path}\n  corpus.normalize: {normalize}")
+
+
+if __name__ == "__main__":
+    from pipeline.stages import run
+
+    parser = argparse.ArgumentParser(prog="python -m pipeline.text.catalog", description=__doc__)
+    parser.add_argument("command", choices=["list", "fetch"])
+    parser.add_argument("name", nargs="?", help="a text's name, for fetch")
+    run(main, parser)

@@ -1,0 +1,165 @@
+"""The vocabulary: which characters there are, and their ids."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.artifacts import atomic_file, file_sha256
+from pipeline.errors import RefrainError
+
+UNK = "<unk>"
+CODE_POINTS = 0x110000
+
+Ids = NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Vocab:
+    """Characters in the order of their ids, with their counts in the training split.
+
+    ``<unk>``, where there is one, is id 0 and counts the training characters it stands for.
+    """
+
+    chars: tuple[str, ...]
+    counts: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.chars)
+
+    @property
+    def unk_id(self) -> int | None:
+        """The id of ``<unk>``, or None."""
+        return 0 if self.chars[:1] == (UNK,) else None
+
+    @cached_property
+    def _ids(self) -> Ids:
+        """Ids by code point; characters outside the vocabulary have ``<unk>``'s, or len(self)."""
+        first = 0 if self.unk_id is None else 1
+        table = np.full(CODE_POINTS, len(self) if self.unk_id is None else self.unk_id, np.uint32)
+        known = [ord(char) for char in self.chars[first:]]
+        table[known] = np.arange(first, len(self), dtype=np.uint32)
+        return table
+
+    def encode(self, text: str) -> Ids:
+        """Ids of the characters of ``text``, shape ``(len(text),)``.
+
+        Raises :class:`RefrainError` naming the characters outside a vocabulary without ``<unk>``.
+        """
+        ids = self._ids[code_points(text)]
+        if self.unk_id is None and (ids == len(self)).any():
+            raise RefrainError(
+                f"not in the vocabulary: {describe(self.missing(text))}: set vocab.unk: true, "
+                "or give corpus.split.train more of the text"
+            )
+        return ids
+
+    def encode_prefix(self, prefix: str, allow_unk: bool) -> list[int]:
+        """Ids of a prefix to continue.
+
+        Raises :class:`RefrainError` if it is empty, or naming its characters outside the vocabulary unless
+        ``allow_unk`` lets ``<unk>`` stand for them.
+        """
+        if not prefix:
+            raise RefrainError("the prefix is empty: a model needs at least one character to start from")
+        missing = self.missing(prefix)
+        if missing and (self.unk_id is None or not allow_unk):
+            mend = "" if self.unk_id is None else ", or allow <unk> in their place"
+            raise RefrainError(
+                f"prefix {prefix!r}: not in the vocabulary: {describe(missing)}: "
+                f"use characters of the text{mend}"
+            )
+        return [int(i) for i in self.encode(prefix)]
+
+    def missing(self, text: str) -> list[str]:
+        """Characters of ``text`` outside the vocabulary, each once, by code point."""
+        return sorted(set(text) - set(self.chars))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ``ids``."""
+        return "".join(self.chars[i] for i in ids)
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """Unicode code points of ``text``, without a Python loop."""
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+
+
+def describe(chars: list[str], most: int = 10) -> str:
+    """Characters as a person can find them: each with its code point."""
+    shown = ", ".join(f"{char!r} (U+{ord(char):04X})" for char in chars[:most])
+    return shown + (f" and {len(chars) - most} more" if len(chars) > most else "")
+
+
+def count_chars(chunks: Iterable[str]) -> NDArray[np.int64]:
+    """Occurrences by code point, shape ``(0x110000,)``."""
+    counts = np.zeros(CODE_POINTS, np.int64)
+    for chunk in chunks:
+        counts += np.bincount(code_points(chunk), minlength=CODE_POINTS)
+    return counts
+
+
+def build_vocab(counts: NDArray[np.int64], *, unk: bool, min_count: int) -> Vocab:
+    """Vocabulary of the characters counted at least ``min_count`` times.
+
+    Ids follow falling count, then code point; ``<unk>`` comes before all of them.
+    """
+    kept = np.flatnonzero(counts >= max(min_count, 1))
+    order = kept[np.lexsort((kept, -counts[kept]))]
+    chars = tuple(map(chr, order.tolist()))
+    times = tuple(counts[order].tolist())
+    if not unk:
+        return Vocab(chars, times)
+    return Vocab((UNK, *chars), (int(counts.sum()) - sum(times), *times))
+
+
+@dataclass(frozen=True)
+class VocabFile:
+    """A vocabulary as stored, with the identity of its file and of the corpus it was built from."""
+
+    vocab: Vocab
+    sha256: str
+    corpus_sha256: str
+    corpus_characters: int
+
+
+def write_vocab(path: Path, vocab: Vocab, corpus_sha256: str, corpus_characters: int) -> None:
+    """Write columns ``id``, ``char``, ``count``; the corpus's identity goes into the metadata."""
+    metadata = {"corpus_sha256": corpus_sha256, "corpus_characters": corpus_characters}
+    table = pa.table(
+        {
+            "id": pa.array(range(len(vocab)), pa.uint32()),
+            "char": pa.array(vocab.chars, pa.string()),
+            "count": pa.array(vocab.counts, pa.int64()),
+        }
+    ).replace_schema_metadata({"refrain": json.dumps(metadata)})
+    with atomic_file(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_vocab(path: Path) -> VocabFile:
+    """Read what :func:`write_vocab` wrote; :class:`RefrainError` if it is absent or damaged."""
+    try:
+        table = pq.read_table(path)
+        metadata = json.loads(table.schema.metadata[b"refrain"])
+        columns: dict[str, list[Any]] = table.to_pydict()
+        ids, chars, counts = columns["id"], columns["char"], columns["count"]
+    except FileNotFoundError:
+        raise RefrainError(f"{path} is not there: run `dvc repro build_vocab`") from None
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise RefrainError(f"{path} is damaged ({error}): run `dvc repro --force build_vocab`") from None
+    if ids != list(range(len(ids))):
+        raise RefrainError(f"{path}: ids do not run from 0: run `dvc repro --force build_vocab`")
+    return VocabFile(
+        Vocab(tuple(chars), tuple(counts)),
+        file_sha256(path),
+        metadata["corpus_sha256"],
+        metadata["corpus_characters"],
+    )

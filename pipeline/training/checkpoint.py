@@ -1,0 +1,83 @@
+"""Checkpoints: everything a training run needs to go on as if it had never stopped.
+
+One safetensors file a model, written atomically outside DVC's outputs (which DVC deletes before a stage
+runs). It carries a fingerprint of all the result depends on and is only ever read by a run with the same.
+"""
+
+import hashlib
+import json
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pipeline.artifacts import write_bytes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Named tensors and JSON-able values."""
+
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+
+def fingerprint(**inputs: object) -> str:
+    """Identity of a run: its inputs, the code loaded from this project, and PyTorch's version."""
+    digest = hashlib.sha256(json.dumps([inputs, torch.__version__], sort_keys=True, default=str).encode())
+    for _, path in sorted(loaded_sources().items()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def loaded_sources() -> dict[str, Path]:
+    """Source files of this project's modules that are loaded, by module name."""
+    modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pipeline"}
+    return {name: Path(module.__file__) for name, module in modules.items() if module.__file__}
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint, identity: str) -> None:
+    """Write a checkpoint atomically."""
+    metadata = json.dumps({"fingerprint": identity, "values": checkpoint.values})
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    write_bytes(path, save(tensors, {"refrain": metadata}))
+
+
+def read_checkpoint(path: Path, identity: str) -> Checkpoint | None:
+    """The checkpoint at ``path``; None if there is none, it is damaged, or it belongs to another run."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads(file.metadata()["refrain"])
+            if metadata["fingerprint"] != identity:
+                log.info("%s is of other parameters, code or text: starting anew", path)
+                return None
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return Checkpoint(tensors, metadata["values"])
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        log.info("%s is damaged (%s): starting anew", path, error)
+        return None
+
+
+def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state as named tensors."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{key}": value for index, entry in state.items() for key, value in entry.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Undo :func:`flatten_optimizer`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,0 +1,43 @@
+"""Learning curves, written with DVCLive so that ``dvc plots`` and ``dvc metrics`` read them."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+
+from dvclive.live import Live
+
+from pipeline.artifacts import write_text
+from pipeline.training.trainer import Epoch
+
+
+class Curves:
+    """Writes ``metrics.json``, ``plots/`` and ``samples.jsonl`` in a model's report folder.
+
+    The files hold no times: the same training writes the same bytes.
+    """
+
+    def __init__(self, folder: Path, prefixes: list[str]) -> None:
+        self._folder = folder
+        self._prefixes = prefixes
+        self._samples: list[str] = []
+        self._live = Live(str(folder), report=None, dvcyaml=None, save_dvc_exp=False)
+
+    def __enter__(self) -> "Curves":
+        return self
+
+    def add(self, epoch: Epoch) -> None:
+        """Add one epoch."""
+        self._live.step = epoch.epoch
+        self._live.log_metric("train/perplexity", epoch.train_perplexity)
+        if epoch.valid_perplexity is not None:
+            self._live.log_metric("valid/perplexity", epoch.valid_perplexity)
+        for prefix, text in zip(self._prefixes, epoch.samples, strict=bool(epoch.samples)):
+            row = {"epoch": epoch.epoch, "prefix": prefix, "text": text}
+            self._samples.append(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.make_summary()
+        self._live.end()
+        write_text(self._folder / "samples.jsonl", "".join(self._samples))

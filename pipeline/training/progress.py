@@ -1,0 +1,76 @@
+"""Progress of a training: a bar on a terminal, a line now and then in a log; speed goes to a file."""
+
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipeline.artifacts import write_json
+from pipeline.training.trainer import Epoch
+
+LOG_SECONDS = 10
+"""A log gets a line at the first epoch's end after so many seconds."""
+
+
+class Progress:
+    """Hears of steps and epochs, tells people."""
+
+    def __init__(self, model: str, epochs: int, prefixes: list[str]) -> None:
+        self._model, self._epochs, self._prefixes = model, epochs, prefixes
+        self._bar: tqdm | None = None  # type: ignore[type-arg]
+        self._characters = 0
+        self._started = self._spoke = time.monotonic()
+
+    def start(self, steps_per_epoch: int, steps_done: int) -> None:
+        """Begin to count, at ``steps_done`` of all steps."""
+        self._bar = tqdm(
+            desc=self._model,
+            total=self._epochs * steps_per_epoch,
+            initial=steps_done,
+            unit="step",
+            disable=not sys.stderr.isatty(),
+            leave=False,
+        )
+        self._started = self._spoke = time.monotonic()
+
+    def step(self, characters: int, loss: float | None) -> None:
+        """A step is done; ``loss`` is the epoch's mean so far, where it was looked at."""
+        self._characters += characters
+        if self._bar is not None:
+            self._bar.update()
+            if loss is not None:
+                self._bar.set_postfix(nats=f"{loss:.3f}", refresh=False)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch is done (now, or before the checkpoint that training goes on from)."""
+        if self._bar is None:
+            return
+        now = time.monotonic()
+        if epoch.samples or epoch.epoch == self._epochs or now - self._spoke >= LOG_SECONDS:
+            self._spoke = now
+            self._say(self._line(epoch))
+            for prefix, text in zip(self._prefixes, epoch.samples, strict=bool(epoch.samples)):
+                self._say(f"  - {prefix}{text}")
+
+    def close(self, timings: Path | None = None, device: str = "") -> None:
+        """Take the bar away and, given a path, write how fast it went."""
+        if self._bar is not None:
+            self._bar.close()
+        if timings:
+            seconds = time.monotonic() - self._started
+            figures = {"seconds": seconds, "characters_per_second": self._speed(), "device": device}
+            write_json(timings, figures)
+
+    def _line(self, epoch: Epoch) -> str:
+        line = f"{self._model}: epoch {epoch.epoch}/{self._epochs}, perplexity {epoch.train_perplexity:.4g}"
+        if epoch.valid_perplexity is not None:
+            line += f", validation {epoch.valid_perplexity:.4g}"
+        return f"{line}, {self._speed():,.0f} characters/s"
+
+    def _speed(self) -> float:
+        return self._characters / max(time.monotonic() - self._started, 1e-9)
+
+    def _say(self, line: str) -> None:
+        # tqdm.write moves the bar out of the way.
+        tqdm.write(line, file=sys.stderr)
