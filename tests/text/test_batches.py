@@ -1,0 +1,90 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pipeline.errors import RefrainError
+from pipeline.text.batches import consecutive, num_consecutive, num_random, random
+
+SIZES = {"n": st.integers(2, 400), "batch_size": st.integers(1, 8), "num_steps": st.integers(1, 12)}
+
+
+def words(ids: Tensor, text: str) -> list[str]:
+    """The rows of a minibatch as text."""
+    return ["".join(text[i] for i in row) for row in ids.t().tolist()]
+
+
+def test_classic_example() -> None:
+    text = "我想拥有直升机,我想飞到天上去。"
+    minibatches = list(consecutive(torch.arange(len(text)), batch_size=2, num_steps=4))
+    assert [(words(x, text), words(y, text)) for x, y in minibatches] == [
+        (["我想拥有", "我想飞到"], ["想拥有直", "想飞到天"]),
+        (["直升机,", "天上去。"], ["升机,我", "上去。我"]),
+    ]
+
+
+def test_classic_example_at_random() -> None:
+    text = "我想拥有直升机,我想飞到天上去。"
+    generator = torch.Generator().manual_seed(0)
+    ((x, y),) = random(torch.arange(len(text)), batch_size=4, num_steps=4, generator=generator)
+    rows = dict(zip(words(x, text), words(y, text), strict=True))
+    # 15 characters have a next one: three windows of four, from an offset of 0 to 3.
+    expected = [{text[i : i + 4]: text[i + 1 : i + 5] for i in range(o, o + 12, 4)} for o in range(4)]
+    assert rows in expected
+
+
+@given(**SIZES)
+def test_consecutive_minibatches_adjoin_and_lose_nothing(n: int, batch_size: int, num_steps: int) -> None:
+    if n < 2 * batch_size and -(-n // batch_size) < 2:
+        return
+    minibatches = list(consecutive(torch.arange(n), batch_size, num_steps))
+    assert len(minibatches) == num_consecutive(n, batch_size, num_steps)
+    assert all(x.shape == y.shape and len(x) <= num_steps for x, y in minibatches)
+    assert all(((x + 1) % n == y).all() for x, y in minibatches)
+    for (before, _), (after, _) in zip(minibatches, minibatches[1:], strict=False):
+        assert ((before[-1] + 1) % n == after[0]).all()
+    lanes = torch.cat([x for x, _ in minibatches])
+    assert ((lanes[-1, :-1] + 1) % n == lanes[0, 1:]).all(), "the next lane starts where a lane ends"
+    read = lanes.t().flatten().tolist()
+    assert read[:n] == list(range(n))
+    assert len(read) - n < batch_size, "only the end is filled up"
+
+
+@given(**SIZES, seed=st.integers(0, 2**63 - 1))
+def test_random_windows_never_overlap(n: int, batch_size: int, num_steps: int, seed: int) -> None:
+    if n <= num_steps:
+        return
+    generator = torch.Generator().manual_seed(seed)
+    minibatches = list(random(torch.arange(n), batch_size, num_steps, generator))
+    assert len(minibatches) == num_random(n, batch_size, num_steps)
+    assert all((x + 1 == y).all() and len(x) == num_steps for x, y in minibatches)
+    assert all(x.shape[1] == batch_size for x, _ in minibatches[:-1])
+    windows = torch.cat([x for x, _ in minibatches], dim=1)
+    assert ((windows[1:] - windows[:-1]) == 1).all()
+    used = windows.flatten().sort().values
+    assert (used.diff() == 1).all(), "no character twice, none between two windows left out"
+    assert len(used) == (n - 1) // num_steps * num_steps, "only the documented remainder is not used"
+
+
+def test_random_order_is_a_function_of_the_seed() -> None:
+    def order(seed: int) -> list[list[int]]:
+        generator = torch.Generator().manual_seed(seed)
+        return [x.flatten().tolist() for x, _ in random(torch.arange(200), 4, 5, generator)]
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+
+
+def test_random_starts_are_drawn_anew_each_epoch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    epochs = [torch.cat([x for x, _ in random(torch.arange(99), 2, 10, generator)], 1)[0] for _ in range(20)]
+    assert len({tuple(starts.tolist()) for starts in epochs}) == 20
+    assert len({int(starts.min()) for starts in epochs}) > 3
+
+
+def test_too_short_a_text_is_an_error_that_names_the_key() -> None:
+    with pytest.raises(RefrainError, match=r"4 characters and needs 10: lower train\.batch_size"):
+        list(consecutive(torch.arange(4), 5, 2))
+    with pytest.raises(RefrainError, match=r"lower train\.num_steps"):
+        list(random(torch.arange(4), 5, 4, torch.Generator()))

@@ -1,0 +1,103 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RefrainError
+from pipeline.text import catalog
+from pipeline.text.catalog import fetch, load_catalog
+from tests.conftest import ROOT
+
+TEXT = "分开\n".encode()
+
+
+@pytest.fixture
+def entry(web: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A catalogue with one text, `song`, served on loopback; gives the served file."""
+    address, folder = web
+    (folder / "source.txt").write_bytes(TEXT)
+    sha256 = hashlib.sha256(TEXT).hexdigest()
+    (tmp_path / "catalog.yaml").write_text(
+        f"song: {{url: '{address}/source.txt', file: song.txt, sha256: {sha256}, normalize: lyrics, licence: CC0}}\n"
+    )
+    monkeypatch.setattr(catalog, "CATALOG_FILE", tmp_path / "catalog.yaml")
+    monkeypatch.setattr(load_catalog, "__defaults__", (tmp_path / "catalog.yaml",))
+    monkeypatch.delenv("REFRAIN_CORPORA", raising=False)
+    return folder / "source.txt"
+
+
+def test_the_projects_catalogue() -> None:
+    entries = load_catalog(ROOT / "data" / "catalog.yaml")
+    assert list(entries) == ["jaychou_lyrics", "time_machine", "tiny_shakespeare"]
+    assert all(e.sha256 and e.licence for e in entries.values())
+
+
+def test_the_catalogues_checksums_are_those_of_the_real_texts(corpora: Path, tmp_path: Path) -> None:
+    for name, entry in load_catalog(ROOT / "data" / "catalog.yaml").items():
+        local = corpora / entry.file
+        assert hashlib.sha256(local.read_bytes()).hexdigest() == entry.sha256, name
+
+
+def test_downloads_once(entry: Path, tmp_path: Path) -> None:
+    path = fetch("song", tmp_path / "raw")
+    assert path.read_bytes() == TEXT
+    entry.unlink()
+    assert fetch("song", tmp_path / "raw") == path
+
+
+def test_wrong_checksum_leaves_nothing(entry: Path, tmp_path: Path) -> None:
+    entry.write_bytes(b"changed")
+    with pytest.raises(RefrainError, match=r"download failed: SHA256 hash"):
+        fetch("song", tmp_path / "raw")
+    assert list((tmp_path / "raw").glob("*")) == []
+
+
+def test_damaged_file_is_fetched_again(entry: Path, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "song.txt").write_bytes(TEXT[:2])
+    assert fetch("song", tmp_path / "raw").read_bytes() == TEXT
+
+
+def test_failed_download_is_one_line(entry: Path, tmp_path: Path) -> None:
+    entry.unlink()
+    with pytest.raises(RefrainError, match="download failed: 404") as caught:
+        fetch("song", tmp_path / "raw")
+    assert "\n" not in str(caught.value)
+
+
+def test_local_copy_is_taken_if_its_checksum_is_right(
+    entry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry.unlink()
+    (tmp_path / "local").mkdir()
+    monkeypatch.setenv("REFRAIN_CORPORA", str(tmp_path / "local"))
+    (tmp_path / "local" / "song.txt").write_bytes(TEXT)
+    assert fetch("song", tmp_path / "raw").read_bytes() == TEXT
+    (tmp_path / "local" / "song.txt").write_bytes(b"changed")
+    (tmp_path / "raw" / "song.txt").unlink()
+    with pytest.raises(RefrainError, match="get the file again"):
+        fetch("song", tmp_path / "raw")
+
+
+def test_unknown_name_is_an_error_that_lists_the_known(entry: Path, tmp_path: Path) -> None:
+    with pytest.raises(RefrainError, match="has no 'songs'; it has song"):
+        fetch("songs", tmp_path / "raw")
+
+
+def test_wrong_catalogue_names_the_key(entry: Path, tmp_path: Path) -> None:
+    (tmp_path / "catalog.yaml").write_text("song: {url: x}")
+    with pytest.raises(RefrainError, match=r"song\.file: Field required"):
+        load_catalog()
+
+
+def test_command_line_says_what_to_set(
+    entry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fetch, "__defaults__", (tmp_path / "raw",))
+    catalog.main("fetch", "song")
+    assert "corpus.normalize: lyrics" in capsys.readouterr().out
+    catalog.main("list")
+    assert "CC0" in capsys.readouterr().out
+    with pytest.raises(RefrainError, match="fetch what"):
+        catalog.main("fetch")

@@ -1,0 +1,194 @@
+import gzip
+import hashlib
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from pipeline.errors import RefrainError
+from pipeline.params import CorpusParams, SplitParams
+from pipeline.text import corpus
+from pipeline.text.corpus import Corpus, split_bounds
+
+
+def params(path: object, **changes: Any) -> CorpusParams:
+    split = {"train": 0.8, "valid": 0.1, "test": 0.1}
+    settings = {"files": None, "normalize": "none", "max_chars": None, "split": split} | changes
+    return CorpusParams.model_validate({"path": str(path), **settings})
+
+
+def read(path: object, **changes: Any) -> str:
+    return "".join(Corpus(params(path, **changes)).read())
+
+
+def test_plain_file_with_and_without_bom(tmp_path: Path) -> None:
+    for name, start in (("plain.txt", b""), ("bom.txt", b"\xef\xbb\xbf")):
+        (tmp_path / name).write_bytes(start + "分开\n".encode())
+        assert read(tmp_path / name) == "分开\n"
+
+
+def test_bom_inside_a_text_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a\ufeffb", encoding="utf-8")
+    assert read(tmp_path / "a.txt") == "a\ufeffb"
+
+
+def test_characters_cut_by_chunks_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "CHUNK_BYTES", 5)
+    text = "分开 😀 naïve\r\n不分开" * 3
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read(tmp_path / "a.txt") == text
+
+
+@pytest.mark.parametrize("offset", [0, 4, 5, 11, 30])
+def test_undecodable_byte_is_reported_with_file_and_offset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offset: int
+) -> None:
+    monkeypatch.setattr(corpus, "CHUNK_BYTES", 5)
+    (tmp_path / "bad.txt").write_bytes(b"x" * offset + b"\xff" + b"y" * 9)
+    with pytest.raises(RefrainError, match=rf"bad\.txt: byte 0xff at offset {offset} is not UTF-8"):
+        read(tmp_path / "bad.txt")
+
+
+def test_character_cut_off_at_the_end_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "cut.txt").write_bytes(b"abc" + "分".encode()[:2])
+    with pytest.raises(RefrainError, match="offset 3 is not UTF-8"):
+        read(tmp_path / "cut.txt")
+
+
+def test_folder_is_read_in_order_of_names_with_a_line_break_between_files(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "2.txt").write_text("two", encoding="utf-8")
+    (tmp_path / "a.txt").write_text("one", encoding="utf-8")
+    (tmp_path / "c.md").write_text("notes\n", encoding="utf-8")
+    (tmp_path / ".hidden.txt").write_text("no", encoding="utf-8")
+    assert read(tmp_path) == "one\ntwo\nnotes\n"
+    assert read(tmp_path, files="*.txt") == "one\ntwo"
+    with pytest.raises(RefrainError, match=r"no file in it matches '\*\.csv'"):
+        read(tmp_path, files="*.csv")
+
+
+def test_member_of_a_zip(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "songs.zip", "w") as archive:
+        archive.writestr("x/one.txt", "一")
+        archive.writestr("x/two.txt", "二")
+    assert read(tmp_path / "songs.zip", files="x/two.txt") == "二"
+    assert read(tmp_path / "songs.zip") == "一\n二"
+
+
+def test_compressed_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress("分开".encode()))
+    assert read(tmp_path / "a.txt.gz") == "分开"
+
+
+def test_damaged_archives_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"x" * 1000)[:-20])
+    (tmp_path / "b.gz").write_bytes(b"not gzip")
+    (tmp_path / "c.zip").write_bytes(b"PK not zip")
+    for name in ("a.gz", "b.gz", "c.zip"):
+        with pytest.raises(RefrainError, match=name) as caught:
+            read(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_url(web: tuple[str, Path]) -> None:
+    address, folder = web
+    (folder / "a.txt").write_text("from the web", encoding="utf-8")
+    (folder / "b.txt.gz").write_bytes(gzip.compress(b"packed"))
+    with zipfile.ZipFile(folder / "c.zip", "w") as archive:
+        archive.writestr("one.txt", "zipped")
+    assert read(f"{address}/a.txt") == "from the web"
+    assert read(f"{address}/b.txt.gz") == "packed"
+    assert read(f"{address}/c.zip") == "zipped"
+    with pytest.raises(RefrainError, match="nothing is there"):
+        read(f"{address}/none.txt")
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An S3 server on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    yield "s3://texts"
+    server.kill()
+    server.wait()
+
+
+def test_s3_file_and_folder(s3: str) -> None:
+    fs = fsspec.filesystem("s3", skip_instance_cache=True)
+    fs.mkdir("texts")
+    fs.pipe({"texts/songs/1.txt": b"one", "texts/songs/2.txt.gz": gzip.compress(b"two")})
+    assert read(f"{s3}/songs/1.txt") == "one"
+    assert read(f"{s3}/songs") == "one\ntwo"
+    with pytest.raises(RefrainError, match="nothing is there"):
+        read(f"{s3}/none.txt")
+
+
+def test_max_chars_cuts_after_normalising(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1234 ab, cd 5 ef", encoding="utf-8")
+    assert read(tmp_path / "a.txt", normalize="letters", max_chars=4) == "ab c"
+
+
+def test_summary_counts_normalised_characters_and_hashes_the_whole_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("12 ab\n", encoding="utf-8")
+    summary = Corpus(params(tmp_path / "a.txt", normalize="letters", max_chars=1)).summarize()
+    assert summary.characters == 1
+    assert summary.sha256 == hashlib.sha256((tmp_path / "a.txt").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("content", ["", "123 ..."])
+def test_no_text_is_an_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.txt").write_text(content, encoding="utf-8")
+    with pytest.raises(RefrainError, match="no text is left"):
+        Corpus(params(tmp_path / "a.txt", normalize="letters")).summarize()
+
+
+def test_absent_path_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RefrainError, match="nothing is there"):
+        read(tmp_path / "none.txt")
+
+
+def test_pattern_on_a_single_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(RefrainError, match="set it to null"):
+        read(tmp_path / "a.txt", files="*.txt")
+
+
+@pytest.mark.parametrize(
+    ("characters", "split", "lengths"),
+    [
+        (1000, (0.9, 0.05, 0.05), (900, 50, 50)),
+        (10, (1.0, 0.0, 0.0), (10, 0, 0)),
+        (7, (0.5, 0.5, 0.0), (4, 3, 0)),
+        (3, (0.8, 0.0, 0.2), (2, 0, 1)),
+        (1_115_394, (0.9, 0.1, 0.0), (1_003_855, 111_539, 0)),
+    ],
+)
+def test_splits_are_contiguous(
+    characters: int, split: tuple[float, float, float], lengths: tuple[int, int, int]
+) -> None:
+    fractions = dict(zip(("train", "valid", "test"), split, strict=True))
+    bounds = list(split_bounds(characters, SplitParams(**fractions)).values())
+    assert tuple(map(len, bounds)) == lengths
+    assert [i for span in bounds for i in span] == list(range(characters))

@@ -1,0 +1,146 @@
+import math
+import os
+import signal
+
+import pytest
+import torch
+
+from pipeline.errors import RefrainError
+from pipeline.inference.perplexity import score
+from pipeline.training.trainer import Stopped
+from tests.training.common import Recorder, trainer
+
+IDS = torch.randint(7, (203,), generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("sampling", ["consecutive", "random"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_learns_a_short_text_by_heart(cell: str, sampling: str) -> None:
+    ids = torch.randint(9, (60,), generator=torch.Generator().manual_seed(1))
+    recorder = Recorder()
+    work = trainer(ids, recorder, cell=cell, sampling=sampling, epochs=150, learning_rate=0.03, batch_size=3)
+    work.model.load_state_dict(work.run())
+    assert recorder.epochs[0].train_perplexity > 7
+    # At random each window starts from the zero state, and its first characters cannot be told.
+    assert recorder.epochs[-1].train_perplexity < (1.2 if sampling == "consecutive" else 3)
+
+
+def test_training_perplexity_of_a_learned_text_is_that_of_evaluation() -> None:
+    """The state goes over from epoch to epoch as it does from lane to lane in evaluation."""
+    ids = torch.randint(20, (400,), generator=torch.Generator().manual_seed(1))
+    recorder = Recorder()
+    work = trainer(ids, recorder, epochs=200, learning_rate=0.03, batch_size=8)
+    work.model.load_state_dict(work.run())
+    last = recorder.epochs[-1].train_perplexity
+    assert last < 1.1
+    assert score(work.model, ids).perplexity == pytest.approx(last, rel=0.03)
+
+
+def test_first_epochs_perplexity_by_hand() -> None:
+    """Character-weighted mean of the minibatches' losses, with a learning rate that changes nothing."""
+    recorder = Recorder()
+    work = trainer(IDS, recorder, epochs=1, learning_rate=1e-30, schedule="constant", warmup_steps=0)
+    losses, state = [], work.model.initial_state(4)
+    for inputs, labels in work._batches():
+        logits, state = work.model(inputs, state)
+        losses.append(
+            torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+        )
+    assert len({len(loss) for loss in losses}) == 2, "the last minibatch is shorter"
+    work.run()
+    expected = torch.cat(losses).mean().exp().item()
+    assert recorder.epochs[0].train_perplexity == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("sampling", ["consecutive", "random"])
+def test_going_on_from_any_checkpoint_gives_the_same_weights(sampling: str) -> None:
+    settings = {"sampling": sampling, "dropout": 0.3, "keep": "best", "cell": "lstm"}
+    valid = [3.0, 2.0, 2.5]
+    recorder = Recorder(valid)
+    whole = trainer(IDS, recorder, seconds=0, **settings)
+    expected = whole.run()
+    assert len(recorder.checkpoints) == 3 * whole.steps_per_epoch + 1
+    for checkpoint in recorder.checkpoints[:: 2 if sampling == "consecutive" else 3]:
+        again = Recorder(valid[checkpoint.values["epoch"] - 1 :])
+        work = trainer(IDS, again, **settings)
+        torch.manual_seed(99)  # what is in the generator must come from the checkpoint
+        work.restore(checkpoint)
+        weights = work.run()
+        assert again.epochs == recorder.epochs
+        for name, weight in expected.items():
+            assert torch.equal(weights[name], weight), name
+
+
+def test_best_weights_are_those_of_the_best_validation() -> None:
+    weights = []
+    for valid in ([3.0, 1.0, 2.0], [3.0, 2.0, 1.0]):
+        recorder = Recorder(valid)
+        weights.append(trainer(IDS, recorder, keep="best").run()["decoder.weight"].clone())
+    stopped = trainer(IDS, Recorder([3.0, 1.0]), keep="best", patience=None)
+    stopped.params = stopped.params.model_copy(update={"epochs": 2})
+    assert not torch.equal(weights[0], weights[1])
+    last = trainer(IDS, Recorder(), keep="last").run()["decoder.weight"]
+    assert torch.equal(weights[1], last), "the best was the last"
+
+
+def test_patience_stops_training() -> None:
+    recorder = Recorder([5.0, 4.0, 4.5, 4.2, 1.0])
+    trainer(IDS, recorder, epochs=5, patience=2).run()
+    assert [epoch.valid_perplexity for epoch in recorder.epochs] == [5.0, 4.0, 4.5, 4.2]
+
+
+def test_evaluates_and_samples_when_told_to() -> None:
+    recorder = Recorder([1.0] * 9)
+    sample = {"every": 3, "prefixes": ["x"], "length": 5}
+    trainer(IDS, recorder, epochs=5, evaluate_every=2, sample=sample).run()
+    assert [epoch.valid_perplexity is not None for epoch in recorder.epochs] == [
+        False,
+        True,
+        False,
+        True,
+        True,
+    ]
+    assert [epoch.samples for epoch in recorder.epochs] == [(), (), ("text",), (), ()]
+
+
+def test_loss_that_is_not_finite_stops_with_step_norm_and_advice() -> None:
+    work = trainer(
+        IDS,
+        Recorder(),
+        cell="rnn",
+        optimizer="sgd",
+        learning_rate=1e38,
+        clip=None,
+        schedule="constant",
+        warmup_steps=0,
+    )
+    with pytest.raises(
+        RefrainError, match=r"loss is (nan|inf) at step \d+ \(epoch 1\), with gradient norm"
+    ) as caught:
+        work.run()
+    assert "lower train.learning_rate or set train.clip" in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_saves_a_checkpoint_and_stops(number: int) -> None:
+    recorder = Recorder()
+    work = trainer(IDS, recorder, epochs=50)
+    done = work.hooks.step_done
+    steps = 0
+
+    def step_done(characters: int, loss: float | None) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 13:
+            os.kill(os.getpid(), number)
+        done(characters, loss)
+
+    object.__setattr__(work.hooks, "step_done", step_done)
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped, match=signal.Signals(number).name):
+        work.run()
+    assert signal.getsignal(number) is before
+    (checkpoint,) = recorder.checkpoints
+    done_before = (checkpoint.values["epoch"] - 1) * work.steps_per_epoch + len(checkpoint.values["sizes"])
+    assert done_before == 13
+    assert math.isfinite(checkpoint.tensors["losses"].sum())
