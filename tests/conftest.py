@@ -123,8 +123,11 @@ generate:
 class Project:
     """A git and DVC repository of its own, holding this project's code."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, copy_of: "Project | None" = None) -> None:
         self.folder = folder
+        if copy_of:
+            shutil.copytree(copy_of.folder, folder, dirs_exist_ok=True)
+            return
         shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
         for name in (
             "dvc.yaml",

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -44,7 +43,5 @@ def samples_side_by_side(rows: list[dict[str, Any]]) -> list[tuple[str, str, dic
     def key(row: dict[str, Any]) -> tuple[str, str]:
         return row["prefix"], decoding_name(row)
 
-    return [
-        (prefix, decoding, {row["model"]: row["text"] for row in group})
-        for (prefix, decoding), group in groupby(sorted(rows, key=key), key=key)
-    ]
+    keys = dict.fromkeys(map(key, rows))  # each once, in order
+    return [(*k, {row["model"]: row["text"] for row in rows if key(row) == k}) for k in keys]

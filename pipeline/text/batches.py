@@ -24,7 +24,7 @@ def consecutive(ids: Tensor, batch_size: int, num_steps: int) -> Iterator[Batch]
     steps as are left.
     """
     length = _lane_length(len(ids), batch_size)
-    if length < 2:
+    if len(ids) < 2 * batch_size:
         raise RefrainError(_too_short(len(ids), 2 * batch_size, "train.batch_size"))
     places = torch.arange(length + 1).unsqueeze(1) + length * torch.arange(batch_size)
     lanes = ids[places.to(ids.device) % len(ids)]
