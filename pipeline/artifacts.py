@@ -6,12 +6,15 @@ process killed at any instant leaves either the old artifact or the new one.
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 VOCAB = Path("data/vocab.parquet")
 ENCODED = Path("data/encoded")
@@ -25,6 +28,7 @@ SAMPLES_MD = REPORTS / "samples.md"
 INDEX = REPORTS / "index.html"
 CURVES = REPORTS / "curves.svg"
 TIMINGS = REPORTS / "timings"
+UNUSED = Path(".unused")
 
 
 def model_path(name: str) -> Path:
@@ -89,6 +93,22 @@ def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes, as ``sha256sum`` prints it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def set_aside(models: Collection[str]) -> None:
+    """Move what remains of models that are no longer in ``params.yaml`` to ``.unused``.
+
+    Stages depend on the folders of all models as wholes: a file left behind would make ``dvc.lock`` name
+    results that no other clone can have.
+    """
+    found = [*MODELS.glob("*.safetensors"), *TRAIN_REPORTS.glob("*/")]
+    for path in found:
+        if path.stem not in models:
+            target = UNUSED / path
+            shutil.rmtree(target, ignore_errors=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+            log.info("%s: no such model in params.yaml any more: moved to %s", path, target)
 
 
 def _fsync(path: Path) -> None:

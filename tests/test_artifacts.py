@@ -10,9 +10,14 @@ def test_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "a.txt"
     artifacts.write_text(path, "one\r\n")
     assert path.read_bytes() == b"one\r\n"
-    with pytest.raises(RuntimeError), artifacts.atomic_file(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with artifacts.atomic_file(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_bytes() == b"one\r\n"
     assert list(path.parent.iterdir()) == [path]
 
@@ -23,9 +28,14 @@ def test_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         with artifacts.atomic_folder(path) as temporary:
             (temporary / "train").mkdir()
             (temporary / "train" / content).write_text(content)
-    with pytest.raises(RuntimeError), artifacts.atomic_folder(path) as temporary:
-        (temporary / "half").write_text("x")
-        raise RuntimeError
+
+    def fail() -> None:
+        with artifacts.atomic_folder(path) as temporary:
+            (temporary / "half").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert [str(p.relative_to(path)) for p in sorted(path.rglob("*"))] == ["train", "train/two"]
     assert list(tmp_path.iterdir()) == [path]
 

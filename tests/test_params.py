@@ -93,7 +93,7 @@ def test_errors_name_the_key_and_the_mend(tmp_path: Path, old: str, new: str, me
 @pytest.mark.parametrize("key", ["keep: last", "patience: null"])
 def test_choosing_by_validation_needs_a_validation_split(tmp_path: Path, key: str) -> None:
     better = {"keep: last": "keep: best", "patience: null": "patience: 2"}[key]
-    with pytest.raises(RefrainError, match="give corpus.split.valid more than 0"):
+    with pytest.raises(RefrainError, match=r"give corpus\.split\.valid more than 0"):
         load(
             tmp_path,
             (key, better),

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Write ``reports/metrics.json``; splits of fewer than two characters have no figures."""
     params = load_params()
+    artifacts.set_aside(params.models)
     device = choose_device(params.device)
     stored = read_vocab(artifacts.VOCAB)
     ids = {name: read_split(artifacts.ENCODED, name, stored) for name in SPLITS}

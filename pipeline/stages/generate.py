@@ -15,6 +15,7 @@ from pipeline.text.vocab import read_vocab
 def main() -> None:
     """Write ``reports/samples.jsonl`` and, for reading, ``reports/samples.md``."""
     params = load_params()
+    artifacts.set_aside(params.models)
     wanted = params.generate
     device = choose_device(params.device)
     stored = read_vocab(artifacts.VOCAB)

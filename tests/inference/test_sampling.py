@@ -99,7 +99,15 @@ def test_extreme_draws_are_characters_of_some_probability(uniform: float) -> Non
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    code = "import runpy, sys; sys.argv = ['x', '--help']\ntry: runpy.run_module('pipeline.inference.sampling', run_name='__main__')\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    code = """
+import runpy, sys
+sys.argv = ["sampling", "--help"]
+try:
+    runpy.run_module("pipeline.inference.sampling", run_name="__main__")
+except SystemExit:
+    pass
+assert "torch" not in sys.modules
+"""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "--temperature" in result.stdout

@@ -140,7 +140,8 @@ for step in range(5):
     state = tuple(t.detach() for t in state)
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[1:].flatten())
     optimizer.zero_grad(); loss.backward(); optimizer.step()
-print(hashlib.sha256(b"".join(p.detach().contiguous().numpy().tobytes() for p in model.parameters())).hexdigest())
+weights = [p.detach().contiguous().numpy().tobytes() for p in model.parameters()]
+print(hashlib.sha256(b"".join(weights)).hexdigest())
 """
 
 

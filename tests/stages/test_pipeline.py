@@ -128,6 +128,21 @@ def test_lstm_is_a_change_of_params_alone_and_retrains_nothing_else(again: Proje
     assert "lstm" in metrics
 
 
+def test_model_taken_out_of_params_leaves_nothing_behind(again: Project) -> None:
+    """Also dvc.lock is then what another clone would get."""
+    again.edit("  rnn: {cell: rnn, hidden_size: 16, num_layers: 1}\n", "")
+    output = again.run("dvc", "repro").stderr
+    assert "models/rnn.safetensors: no such model in params.yaml any more: moved to .unused/" in output
+    assert [path.name for path in (again.folder / "models").glob("*.safetensors")] == ["gru.safetensors"]
+    assert [path.name for path in (again.folder / "reports/train").iterdir()] == ["gru"]
+    assert (again.folder / ".unused/models/rnn.safetensors").exists()
+    lock = (again.folder / "dvc.lock").read_bytes()
+    again.commit("gru alone")
+    again.run("git", "clean", "-fdxq", "-e", ".dvc")
+    again.run("dvc", "repro")
+    assert (again.folder / "dvc.lock").read_bytes() == lock
+
+
 def test_parameters_invalidate_what_depends_on_them_only(finished: Project) -> None:
     def changed(old: str, new: str) -> set[str]:
         finished.edit(old, new)

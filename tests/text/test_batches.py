@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -42,7 +44,7 @@ def test_consecutive_minibatches_adjoin_and_lose_nothing(n: int, batch_size: int
     assert len(minibatches) == num_consecutive(n, batch_size, num_steps)
     assert all(x.shape == y.shape and len(x) <= num_steps for x, y in minibatches)
     assert all(((x + 1) % n == y).all() for x, y in minibatches)
-    for (before, _), (after, _) in zip(minibatches, minibatches[1:], strict=False):
+    for (before, _), (after, _) in pairwise(minibatches):
         assert ((before[-1] + 1) % n == after[0]).all()
     lanes = torch.cat([x for x, _ in minibatches])
     assert ((lanes[-1, :-1] + 1) % n == lanes[0, 1:]).all(), "the next lane starts where a lane ends"

@@ -18,7 +18,8 @@ def entry(web: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (folder / "source.txt").write_bytes(TEXT)
     sha256 = hashlib.sha256(TEXT).hexdigest()
     (tmp_path / "catalog.yaml").write_text(
-        f"song: {{url: '{address}/source.txt', file: song.txt, sha256: {sha256}, normalize: lyrics, licence: CC0}}\n"
+        f"song:\n  url: {address}/source.txt\n  file: song.txt\n  sha256: {sha256}\n"
+        "  normalize: lyrics\n  licence: CC0\n"
     )
     monkeypatch.setattr(catalog, "CATALOG_FILE", tmp_path / "catalog.yaml")
     monkeypatch.setattr(load_catalog, "__defaults__", (tmp_path / "catalog.yaml",))
@@ -32,7 +33,7 @@ def test_the_projects_catalogue() -> None:
     assert all(e.sha256 and e.licence for e in entries.values())
 
 
-def test_the_catalogues_checksums_are_those_of_the_real_texts(corpora: Path, tmp_path: Path) -> None:
+def test_the_catalogues_checksums_are_those_of_the_real_texts(corpora: Path) -> None:
     for name, entry in load_catalog(ROOT / "data" / "catalog.yaml").items():
         local = corpora / entry.file
         assert hashlib.sha256(local.read_bytes()).hexdigest() == entry.sha256, name
@@ -52,7 +53,8 @@ def test_wrong_checksum_leaves_nothing(entry: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "raw").glob("*")) == []
 
 
-def test_damaged_file_is_fetched_again(entry: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("entry")
+def test_damaged_file_is_fetched_again(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "song.txt").write_bytes(TEXT[:2])
     assert fetch("song", tmp_path / "raw").read_bytes() == TEXT
@@ -79,19 +81,22 @@ def test_local_copy_is_taken_if_its_checksum_is_right(
         fetch("song", tmp_path / "raw")
 
 
-def test_unknown_name_is_an_error_that_lists_the_known(entry: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("entry")
+def test_unknown_name_is_an_error_that_lists_the_known(tmp_path: Path) -> None:
     with pytest.raises(RefrainError, match="has no 'songs'; it has song"):
         fetch("songs", tmp_path / "raw")
 
 
-def test_wrong_catalogue_names_the_key(entry: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("entry")
+def test_wrong_catalogue_names_the_key(tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_text("song: {url: x}")
     with pytest.raises(RefrainError, match=r"song\.file: Field required"):
         load_catalog()
 
 
+@pytest.mark.usefixtures("entry")
 def test_command_line_says_what_to_set(
-    entry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fetch, "__defaults__", (tmp_path / "raw",))

@@ -46,7 +46,7 @@ class Recorder:
             validate=(lambda: next(self.valid)) if self.valid else None,  # type: ignore[arg-type]
             sample=lambda: ("text",),
             save=lambda checkpoint: self.checkpoints.append(copy.deepcopy(checkpoint)),
-            step_done=lambda characters, loss: None,
+            step_done=lambda *_: None,
             epoch_done=self.epochs.append,
         )
 
