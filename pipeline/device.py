@@ -1,5 +1,6 @@
 """Where the arithmetic runs: device, float32 precision, CPU threads."""
 
+import os
 import platform
 
 import torch
@@ -35,6 +36,7 @@ def set_up(threads: int | None, precision: str) -> None:
 
     ``precision`` is PyTorch's own: see ``torch.set_float32_matmul_precision``.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
     if threads:
         torch.set_num_threads(threads)
     torch.set_float32_matmul_precision(precision)

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from pipeline.nn.cells import State
 from pipeline.nn.language_model import CharLM, next_lanes
+from pipeline.nn.loss import perplexity
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """``exp`` of the mean: the vocabulary size for a uniform model, 1 for a perfect one."""
-        return math.exp(self.nats)
+        """``exp`` of the mean."""
+        return perplexity(self.nats)
 
     def metrics(self) -> dict[str, float]:
         """The figures as they stand in ``reports/metrics.json``."""
@@ -79,7 +80,7 @@ def _read(model: CharLM, inputs: Tensor, labels: Tensor, state: State) -> tuple[
     """Summed loss of one minibatch, in float64, and the state after it."""
     logits, state = model(inputs, state)
     losses = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-    return losses.sum(dtype=torch.float64).cpu(), state
+    return losses.cpu().double().sum(), state
 
 
 def _same(state: State, other: State) -> bool:

@@ -48,9 +48,9 @@ def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor) -> Tensor:
     """Ids ``(streams,)`` of the next characters; ``uniforms`` ``(streams,)`` in [0, 1) decide the draw."""
     if decoding.temperature == 0:
         return logits.argmax(-1)
-    cumulative = probabilities(logits, decoding).double().cumsum(-1)
+    cumulative = probabilities(logits, decoding).cumsum(-1)
     # Scaled, so that rounding in the sum never leaves the draw past its end.
-    draw = (uniforms.double() * cumulative[:, -1]).unsqueeze(-1)
+    draw = (uniforms * cumulative[:, -1]).unsqueeze(-1)
     import torch
 
     return torch.searchsorted(cumulative, draw, right=True).squeeze(-1)

@@ -59,8 +59,8 @@ def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
     for split in SPLITS:
         ids = read_split(artifacts.ENCODED, split, stored)
         facts[split] = f"{len(ids):,} characters"
-        if vocab.unk_id is not None and len(ids):
-            facts[split] += f", {(ids == vocab.unk_id).mean():.2%} of them <unk>"
+        if vocab.unk_id is not None and (unknown := (ids == vocab.unk_id).sum()):
+            facts[split] += f", {unknown / len(ids):.2%} of them <unk>"
     return facts
 
 

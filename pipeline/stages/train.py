@@ -40,6 +40,11 @@ def main(model: str) -> None:
         name: torch.from_numpy(read_split(artifacts.ENCODED, name, stored)).to(device)
         for name in ("train", "valid")
     }
+    if len(ids["valid"]) < 2 and (train.keep == "best" or train.patience):
+        raise RefrainError(
+            f"the validation split has {len(ids['valid'])} character(s), too few for keep: best "
+            "and patience: give corpus.split.valid more"
+        )
     identity = fingerprint(
         model=architecture,
         train=train.model_dump(),

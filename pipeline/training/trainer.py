@@ -17,6 +17,7 @@ from pipeline import seeds
 from pipeline.errors import RefrainError
 from pipeline.nn.cells import State
 from pipeline.nn.language_model import CharLM, detach, next_lanes
+from pipeline.nn.loss import perplexity
 from pipeline.params import TrainParams
 from pipeline.text import batches
 from pipeline.training.checkpoint import Checkpoint, flatten_optimizer, restore_optimizer
@@ -199,7 +200,7 @@ class Trainer:
         return float((losses.double() @ sizes) / sizes.sum())
 
     def _finish_epoch(self) -> None:
-        perplexity = math.exp(min(self._mean_loss(), 700))
+        train_loss = self._mean_loss()
         last = self.epoch == self.params.epochs
         valid = None
         if self.hooks.validate and (last or self.epoch % self.params.evaluate_every == 0):
@@ -208,7 +209,7 @@ class Trainer:
                 self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         every = self.params.sample.every
         samples = self.hooks.sample() if every and self.epoch % every == 0 else ()
-        self.history.append(Epoch(self.epoch, perplexity, valid, samples))
+        self.history.append(Epoch(self.epoch, perplexity(train_loss), valid, samples))
         self.hooks.epoch_done(self.history[-1])
         self.epoch += 1
         # Read as one text, as in evaluation: a lane goes on from where its neighbour ended.
