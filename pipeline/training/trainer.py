@@ -96,6 +96,7 @@ class Trainer:
         Raises :class:`RefrainError` if the loss stops being finite, :class:`Stopped` on SIGINT and SIGTERM.
         """
         self.model.train()
+        self.saved = time.monotonic()
         with _signals() as received:
             while self.epoch <= self.params.epochs and not self._out_of_patience():
                 self._run_epoch(received)
@@ -147,14 +148,12 @@ class Trainer:
 
     def _run_epoch(self, received: list[int]) -> None:
         """The minibatches of the current epoch that are still to do."""
-        saved = time.monotonic()
         for inputs, labels in islice(self._batches(), len(self.sizes), None):
+            if received or time.monotonic() - self.saved >= self.checkpoint_seconds:
+                self.hooks.save(self.checkpoint())
+                self.saved = time.monotonic()
             if received:
-                self.hooks.save(self.checkpoint())
                 raise Stopped(received[0])
-            if time.monotonic() - saved >= self.checkpoint_seconds:
-                self.hooks.save(self.checkpoint())
-                saved = time.monotonic()
             self._step(inputs, labels)
             look = len(self.sizes) % CHECK_STEPS == 0 or len(self.sizes) == self.steps_per_epoch
             self.hooks.step_done(labels.numel(), self._mean_loss() if look else None)

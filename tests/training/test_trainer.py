@@ -1,3 +1,4 @@
+import itertools
 import math
 import os
 import signal
@@ -69,6 +70,19 @@ def test_going_on_from_any_checkpoint_gives_the_same_weights(sampling: str) -> N
         assert again.epochs == recorder.epochs
         for name, weight in expected.items():
             assert torch.equal(weights[name], weight), name
+
+
+def test_checkpoints_come_at_their_interval_however_short_the_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr("pipeline.training.trainer.time.monotonic", lambda: next(clock))
+    recorder = Recorder()
+    work = trainer(IDS, recorder, epochs=6, seconds=2 * 6)  # an epoch has six steps, each a tick
+    assert work.steps_per_epoch == 6
+    work.run()
+    steps = [(c.values["epoch"] - 1) * 6 + len(c.values["sizes"]) for c in recorder.checkpoints]
+    assert len(steps) >= 3
+    assert all(after - before <= 13 for before, after in itertools.pairwise([0, *steps]))
+    assert steps[-1] == 36, "the last is of the finished training"
 
 
 def test_best_weights_are_those_of_the_best_validation() -> None:
