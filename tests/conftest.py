@@ -1,5 +1,6 @@
 """Fixtures for all tests. Nothing here or in a test touches the user's home."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -182,12 +183,16 @@ class Project:
         self.run("git", "add", "-A")
         self.run("git", "commit", "-q", "-m", message)
 
-    def artifacts(self) -> dict[str, bytes]:
-        """All files that stages write, but those of wall times."""
+    def hashes(self, part: str = "") -> dict[str, str]:
+        """SHA-256 of all files that stages write, but those of wall times, whose paths hold ``part``."""
         folders = [self.folder / name for name in ("data", "models", "reports")]
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         names = {str(path.relative_to(self.folder)): path for path in files}
-        return {n: p.read_bytes() for n, p in names.items() if "timings" not in n and "gitignore" not in n}
+        return {
+            name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for name, path in sorted(names.items())
+            if part in name and "timings" not in name and "gitignore" not in name
+        }
 
 
 @pytest.fixture

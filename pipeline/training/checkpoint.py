@@ -76,8 +76,13 @@ def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Undo :func:`flatten_optimizer`."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
+        weight = weights[int(index)]
+        if tensor.shape == weight.shape:
+            # Fused optimisers go through memory in order: a weight and its state must lie in it alike.
+            tensor = torch.empty_like(weight).copy_(tensor)
         state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

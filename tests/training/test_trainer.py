@@ -2,12 +2,14 @@ import itertools
 import math
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 
 from pipeline.errors import RefrainError
 from pipeline.inference.perplexity import score
+from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 from pipeline.training.trainer import Stopped
 from tests.training.common import Recorder, trainer
 
@@ -54,7 +56,7 @@ def test_first_epochs_perplexity_by_hand() -> None:
 
 
 @pytest.mark.parametrize("sampling", ["consecutive", "random"])
-def test_going_on_from_any_checkpoint_gives_the_same_weights(sampling: str) -> None:
+def test_going_on_from_any_checkpoint_gives_the_same_weights(sampling: str, tmp_path: Path) -> None:
     settings = {"sampling": sampling, "dropout": 0.3, "keep": "best", "cell": "lstm"}
     valid = [3.0, 2.0, 2.5]
     recorder = Recorder(valid)
@@ -65,7 +67,10 @@ def test_going_on_from_any_checkpoint_gives_the_same_weights(sampling: str) -> N
         again = Recorder(valid[checkpoint.values["epoch"] - 1 :])
         work = trainer(IDS, again, **settings)
         torch.manual_seed(99)  # what is in the generator must come from the checkpoint
-        work.restore(checkpoint)
+        write_checkpoint(tmp_path / "checkpoint", checkpoint, "me")
+        stored = read_checkpoint(tmp_path / "checkpoint", "me")
+        assert stored is not None
+        work.restore(stored)
         weights = work.run()
         assert again.epochs == recorder.epochs
         for name, weight in expected.items():
