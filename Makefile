@@ -5,8 +5,14 @@ BIN := .venv/bin
 # Stages are started by name, so the environment's programs come first.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
+# The server that `make server` starts, unless another one is named.
+SERVED := $(RUN) PREFECT_API_URL="$${PREFECT_API_URL:-http://127.0.0.1:4200/api}"
+
+# Prefect's client asks only this variable; the server's and DVC's analytics are off in their configuration.
+export DO_NOT_TRACK = 1
+
 .DEFAULT_GOAL := help
-.PHONY: help repro fetch test lint format clean
+.PHONY: help repro flow server worker deploy fetch test test-flows test-ui lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -18,11 +24,30 @@ repro: .venv/installed  ## run what has changed of the pipeline, then show the r
 	@$(RUN) dvc repro
 	@$(BIN)/python -m pipeline.reporting.summary
 
+flow: .venv/installed  ## the same as a Prefect flow: stages side by side (ARGS="train@gru --force")
+	@$(RUN) $(BIN)/python -m flows.reproduce $(ARGS)
+
+server: .venv/installed  ## start a Prefect server, with its pages on http://127.0.0.1:4200
+	@$(RUN) prefect server start
+
+worker: .venv/installed  ## start a worker that runs deployments in this folder
+	@$(SERVED) prefect worker start --pool refrain --type process
+
+deploy: .venv/installed  ## put the deployments of prefect.yaml on the server, schedules included
+	@$(SERVED) prefect work-pool create refrain --type process --overwrite
+	@$(SERVED) prefect --no-prompt deploy --all
+
 fetch: .venv/installed  ## fetch a text of data/catalog.yaml: make fetch CORPUS=time_machine
 	@$(BIN)/python -m pipeline.text.catalog fetch $(CORPUS)
 
 test: .venv/installed  ## run the test suite
 	@$(RUN) pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+test-flows: .venv/installed  ## test the flows on real Prefect servers (five minutes)
+	@$(RUN) pytest -m server
+
+test-ui: .venv/installed  ## look at Prefect's pages in Chromium, where it is installed
+	@$(RUN) pytest -m ui --numprocesses=0
 
 lint: .venv/installed  ## check style and types
 	@$(BIN)/ruff check
@@ -34,7 +59,7 @@ format: .venv/installed  ## mend style
 	@$(BIN)/ruff format
 
 clean:  ## remove the environment and what tools left; artifacts stay
-	rm -rf .venv build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .checkpoints
+	rm -rf .venv build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { \

@@ -1,7 +1,8 @@
 """Where artifacts live, and how they are written: whole or not at all.
 
-Every write goes to a temporary neighbour, is flushed to the disk and renamed over the target, so a
-process killed at any instant leaves either the old artifact or the new one.
+Every write goes to a temporary neighbour, is flushed to the disk and renamed to the target, so a process
+killed at any instant leaves the old artifact or the new one (of a folder, for an instant, neither), and never
+a part of one.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ SAMPLES_MD = REPORTS / "samples.md"
 INDEX = REPORTS / "index.html"
 CURVES = REPORTS / "curves.svg"
 TIMINGS = REPORTS / "timings"
+DVC_LOCK = Path("dvc.lock")
 UNUSED = Path(".unused")
 
 
@@ -39,6 +41,22 @@ def model_path(name: str) -> Path:
 def checkpoint_path(name: str) -> Path:
     """The checkpoint of a training under way: outside DVC's outputs, which DVC deletes before a run."""
     return CHECKPOINTS / f"{name}.safetensors"
+
+
+def close_checkpoint(name: str) -> None:
+    """Note which model the checkpoint led to: until DVC has recorded it, the checkpoint may be needed."""
+    write_text(_note(name), hashlib.md5(model_path(name).read_bytes(), usedforsecurity=False).hexdigest())
+
+
+def drop_closed_checkpoint(name: str) -> None:
+    """Delete a checkpoint whose model stands in ``dvc.lock``: it has served."""
+    if _note(name).exists() and DVC_LOCK.exists() and _note(name).read_text() in DVC_LOCK.read_text("utf-8"):
+        checkpoint_path(name).unlink(missing_ok=True)
+        _note(name).unlink()
+
+
+def _note(name: str) -> Path:
+    return checkpoint_path(name).with_suffix(".md5")
 
 
 @contextmanager
@@ -64,7 +82,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        for entry in temporary.rglob("*"):
+        for entry in [*temporary.rglob("*"), temporary]:
             _fsync(entry)
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)

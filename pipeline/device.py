@@ -4,6 +4,7 @@ import os
 import platform
 
 import torch
+from torch import Tensor
 
 from pipeline.errors import RefrainError
 
@@ -31,22 +32,45 @@ def available_devices() -> list[str]:
     return [*devices, "mps"] if torch.backends.mps.is_available() else devices
 
 
-def set_up(threads: int | None, precision: str) -> None:
+def set_up(device: torch.device, threads: int | None, precision: str) -> None:
     """Fix what the last bits of a result depend on: threads, precision, deterministic algorithms.
 
     ``precision`` is PyTorch's own: see ``torch.set_float32_matmul_precision``.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
     if threads:
         torch.set_num_threads(threads)
     torch.set_float32_matmul_precision(precision)
+    if device.type == "cpu":
+        return  # what we use of it is deterministic, and the switch loads PyTorch's compiler, for a second
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Determinism also fills fresh memory with NaN, to show reads of it: half of a CPU's time here.
+    # Determinism also fills fresh memory with NaN, to show reads of it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def get_rng_states(device: torch.device) -> dict[str, Tensor]:
+    """States of the generators that a run on ``device`` draws from: the CPU's and its own."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def set_rng_states(device: torch.device, states: dict[str, Tensor]) -> None:
+    """Undo :func:`get_rng_states`."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(states["mps"])
 
 
 def describe_device(device: torch.device) -> str:
     """The device as a person knows it, for reports of speed."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device.type
     return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads"

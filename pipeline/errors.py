@@ -3,3 +3,13 @@
 
 class RefrainError(Exception):
     """Something the user can mend. Its message is one line: what is wrong, where, what to do."""
+
+
+class MayPassError(RefrainError):
+    """One that another try may mend, such as a lost connection. Programs end with status 75 (EX_TEMPFAIL)."""
+
+
+def first_line(error: BaseException) -> str:
+    """An exception's message, cut to one line; its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -8,15 +8,16 @@ Run as a program (``python -m pipeline.params``) it only checks the file.
 import difflib
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import RefrainError
 
 PARAMS_FILE = Path("params.yaml")
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=2**40)]
+Size = Annotated[int, Field(ge=1, le=2**20)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -52,7 +53,7 @@ class CorpusParams(Section):
     """Which text, and how it is read (see :mod:`pipeline.text.corpus`)."""
 
     path: str = Field(min_length=1)
-    files: str | None
+    files: Annotated[str, Field(min_length=1)] | None
     normalize: Literal["none", "lyrics", "letters"]
     max_chars: Count | None
     split: SplitParams
@@ -62,10 +63,10 @@ class CorpusParams(Section):
         # DVC hashes this path to see whether the text changed, and it takes no patterns.
         if "://" in self.path or Path(self.path).exists():
             return self
-        folder, _, _ = self.path.partition("*")
         if "*" in self.path:
-            folder = folder.rpartition("/")[0] or "."
-            files = self.path.removeprefix(folder + "/")
+            head, slash, _ = self.path.partition("*")[0].rpartition("/")
+            folder = head or slash or "."
+            files = self.path.removeprefix(head + slash)
             raise ValueError(
                 f"path: {self.path!r} is a pattern, and DVC watches whole files and folders: "
                 f"set corpus.path to {folder!r} and corpus.files to {files!r}"
@@ -118,10 +119,10 @@ class ModelParams(Section):
     """One model: its architecture, and whatever it trains differently from the shared ``train``."""
 
     cell: Literal["rnn", "gru", "lstm"]
-    hidden_size: Count
-    num_layers: Count
+    hidden_size: Size
+    num_layers: Size
     nonlinearity: Literal["tanh", "relu"] = "tanh"
-    embedding_size: Count | None = None
+    embedding_size: Size | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     tied: bool = False
     train: dict[str, Any] = {}
@@ -141,7 +142,14 @@ class ModelParams(Section):
 class DecodingParams(Section):
     """How the next character is chosen: ``temperature`` 0 is greedy; see pipeline.inference.sampling."""
 
-    temperature: NonNegative
+    @field_validator("temperature")
+    @classmethod
+    def _not_tiny(cls, value: float) -> float:
+        if 0 < value < 0.01:
+            raise ValueError(f"{value:g} is too near 0 to divide by: 0 is greedy, or 0.01 and more")
+        return value
+
+    temperature: Annotated[float, Field(ge=0, le=100)]
     top_k: Count | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
 
@@ -155,18 +163,25 @@ class GenerateParams(Section):
     decoding: list[DecodingParams] = Field(min_length=1)
 
 
+class GateParams(Section):
+    """How much worse (0.01: one per cent) a model's held-out perplexity may get in an unattended run."""
+
+    max_regression: NonNegative
+
+
 class Params(Section):
     """The whole of ``params.yaml``."""
 
     seed: int = Field(ge=0, lt=2**63)
     device: str
-    threads: Count | None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None
     checkpoint_seconds: Positive
     corpus: CorpusParams
     vocab: VocabParams
     train: TrainParams
     models: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], ModelParams] = Field(min_length=1)
     generate: GenerateParams
+    gate: GateParams
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -185,6 +200,8 @@ class Params(Section):
     def train_params(self, name: str) -> TrainParams:
         """The training parameters of model ``name``: its own over the shared ones."""
         shared, own = self.train.model_dump(), self.models[name].train
+        if isinstance(own.get("sample"), dict):
+            own = {**own, "sample": {**shared["sample"], **own["sample"]}}
         try:
             return TrainParams.model_validate({**shared, **own})
         except ValidationError as error:
@@ -217,7 +234,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 
 def _explain(error: ValidationError, prefix: str, model: type[BaseModel]) -> str:
     """All problems of a validation error as one line."""
-    return "; ".join(_explain_one(dict(item), prefix, model) for item in error.errors())
+    return "; ".join(_explain_one(dict(item), prefix, model) for item in error.errors()).replace("\n", "\\n")
 
 
 def _explain_one(item: dict[str, Any], prefix: str, model: type[BaseModel]) -> str:
@@ -238,16 +255,27 @@ def _explain_one(item: dict[str, Any], prefix: str, model: type[BaseModel]) -> s
 
 def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
     """Field names of the section at ``location`` below ``model``."""
+    section: Any = model
     for part in location:
-        field = model.model_fields.get(part)
-        if field is None:  # a model's name in the mapping `models`
-            model = ModelParams
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
-    return list(model.model_fields)
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            section = section.model_fields[part].annotation
+        else:  # an entry of a mapping or a list: the last of what it is made of
+            section = get_args(section)[-1]
+    return list(section.model_fields)
+
+
+def check() -> None:
+    """Check the parameters file, and that its text is there, before DVC starts any stage."""
+    path = load_params().corpus.path
+    if "://" in path or Path(path).exists():
+        return
+    hint = "`python -m pipeline.text.catalog list` shows texts to fetch"
+    if path.startswith("~"):
+        hint = f"write {Path(path).expanduser()}"
+    raise RefrainError(f"{PARAMS_FILE}: corpus.path: nothing is at {path!r}: {hint}")
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.program import run
 
-    run(load_params)
+    run(check)

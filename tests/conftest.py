@@ -3,14 +3,17 @@
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import fsspec
 import pytest
 import torch
 from hypothesis import settings
@@ -35,6 +38,8 @@ def _away_from_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-global"),
         "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc-system"),
         "DVC_NO_ANALYTICS": "1",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_HOME": str(home / "prefect"),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_AUTHOR_NAME": "Test",
         "GIT_AUTHOR_EMAIL": "test@example.org",
@@ -64,12 +69,44 @@ def corpora() -> Path:
 
 
 @pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An S3 server on loopback, with a bucket; credentials are in the environment."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("texts")
+    yield "s3://texts"
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture
 def web(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A web server on loopback: its address, and the folder it serves."""
     folder = tmp_path / "web"
     folder.mkdir()
 
     class Quiet(SimpleHTTPRequestHandler):
+        def send_head(self) -> object:
+            status = folder / "status"  # a file that says how to refuse
+            if status.exists():
+                return self.send_error(int(status.read_text()))
+            return super().send_head()
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -118,6 +155,7 @@ generate:
   decoding:
     - {temperature: 0.0}
     - {temperature: 0.8, top_k: 50, top_p: 0.9}
+gate: {max_regression: 0.01}
 """
 """Small enough that the whole pipeline takes seconds."""
 
@@ -130,14 +168,19 @@ class Project:
         if copy_of:
             shutil.copytree(copy_of.folder, folder, dirs_exist_ok=True)
             return
-        shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+        for package in ("pipeline", "flows"):
+            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
         for name in (
             "dvc.yaml",
+            "prefect.yaml",
+            "pyproject.toml",
             ".dvcignore",
             ".gitignore",
             "data/catalog.yaml",
             "data/raw/lyrics.txt",
+            "data/raw/.gitignore",
             ".dvc/config",
+            ".dvc/.gitignore",
         ):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
@@ -193,6 +236,21 @@ class Project:
             for name, path in sorted(names.items())
             if part in name and "timings" not in name and "gitignore" not in name
         }
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project after `dvc repro`, results committed. Tests leave it as it is."""
+    project = Project(tmp_path_factory.mktemp("finished"))
+    project.run("dvc", "repro")
+    project.commit("results")
+    return project
+
+
+@pytest.fixture
+def again(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, to be changed."""
+    return Project(tmp_path / "again", copy_of=finished)
 
 
 @pytest.fixture

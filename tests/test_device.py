@@ -30,8 +30,8 @@ def test_absent_device_is_an_error_that_names_those_present(monkeypatch: pytest.
 def test_set_up_threads_and_precision() -> None:
     threads = torch.get_num_threads()
     try:
-        set_up(1, "medium")
+        set_up(torch.device("cpu"), 1, "medium")
         assert torch.get_num_threads() == 1
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
-        set_up(threads, "highest")
+        set_up(torch.device("cpu"), threads, "highest")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RefrainError
-from pipeline.params import load_params
+from pipeline.params import check, load_params
 from tests.conftest import PARAMS, ROOT
 
 
@@ -29,6 +29,30 @@ def test_a_models_own_training_parameters_win(tmp_path: Path) -> None:
     assert params.train_params("rnn").epochs == 9
     assert params.train_params("rnn").clip is None
     assert params.train_params("gru").epochs == 4
+
+
+def test_a_models_own_samples_need_not_repeat_every_key(tmp_path: Path) -> None:
+    params = load(tmp_path, ("num_layers: 1}", "num_layers: 1, train: {sample: {every: 0}}}"))
+    assert params.train_params("rnn").sample.every == 0
+    assert params.train_params("rnn").sample.length == params.train.sample.length
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [("none.txt", "catalog list"), ("~/poems", f"write {Path.home()}"), ("https://x.invalid/a", None)],
+)
+def test_text_that_is_not_there_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, hint: str | None
+) -> None:
+    load(tmp_path, ("path: data/raw/lyrics.txt", f"path: {path}"))
+    monkeypatch.chdir(tmp_path)
+    if hint is None:
+        check()  # whether a server has it is for the stage to find out
+        return
+    with pytest.raises(RefrainError, match=f"corpus.path: nothing is at '{path}'") as caught:
+        check()
+    if "~" not in path:
+        assert hint in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +97,10 @@ def test_a_models_own_training_parameters_win(tmp_path: Path) -> None:
         ("seed: 1", "", "seed: missing"),
         ("seed: 1", "seed: 1\nseed: 2", "line 3: not valid YAML: found duplicate key"),
         ("seed: 1", "seed: [", "not valid YAML"),
+        ("top_p: 0.9", "topp: 0.9", "generate.decoding.1.topp: unknown key; did you mean top_p?"),
+        ("temperature: 0.8", "temperature: 0.001", "0.001 is too near 0 to divide by"),
+        ("threads: 1", "threads: 2000", "threads: 2000 is wrong"),
+        ("num_layers: 1}", "num_layers: 1000000000}", "models.rnn.num_layers: 1000000000 is wrong"),
         ("top_p: 0.9", "top_p: 1.5", "generate.decoding.1.top_p: 1.5 is wrong"),
         ("prefixes: [分开, 不分开]", "prefixes: []", "generate.prefixes: [] is wrong"),
         (

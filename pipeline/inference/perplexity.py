@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.errors import RefrainError
 from pipeline.nn.cells import State
 from pipeline.nn.language_model import CharLM, next_lanes
 from pipeline.nn.loss import perplexity
+from pipeline.text.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ def score(model: CharLM, ids: Tensor, batch_size: int = 32, num_steps: int = 128
     which the one before it ends; all start from zero, and are then read again from their neighbours' last
     states until these change nothing any more. Recurrent networks forget their past, so a few minibatches
     are enough; at worst every lane is read ``batch_size`` times. The result is that of one long lane.
+
+    Raises :class:`RefrainError` if it is not finite.
     """
     was_training = model.training
     model.eval()
@@ -49,38 +53,57 @@ def score(model: CharLM, ids: Tensor, batch_size: int = 32, num_steps: int = 128
     length = targets // batch_size
     lanes = ids[: length * batch_size].view(batch_size, length).t()
     labels = ids[1 : length * batch_size + 1].view(batch_size, length).t()
-    starts = range(0, length, num_steps)
-    losses = torch.zeros(len(starts), dtype=torch.float64)
-    ends: list[State] = []
-    state = model.initial_state(batch_size)
-    for i, start in enumerate(starts):
-        losses[i], state = _read(
-            model, lanes[start : start + num_steps], labels[start : start + num_steps], state
-        )
-        ends.append(state)
-    settled = not ends
-    while not settled:
-        state = next_lanes(ends[-1])
-        for i, start in enumerate(starts):
-            losses[i], state = _read(
-                model, lanes[start : start + num_steps], labels[start : start + num_steps], state
-            )
-            settled = _same(state, ends[i])
-            if settled:
-                break
-            ends[i] = state
-    last = tuple(tensor[:, -1:] for tensor in ends[-1]) if ends else model.initial_state(1)
+    chunks = list(zip(lanes.split(num_steps), labels.split(num_steps), strict=True)) if length else []
+    losses, last = _read_lanes(model, chunks, model.initial_state(batch_size))
     rest = ids[length * batch_size :].unsqueeze(1)
-    tail, _ = _read(model, rest[:-1], rest[1:], last)
+    tail, _ = _read(model, rest[:-1], rest[1:], tuple(tensor[:, -1:] for tensor in last))
     model.train(was_training)
-    return Score((losses.sum().item() + tail.item()) / targets, targets)
+    nats = (sum(losses) + tail) / targets
+    if not math.isfinite(nats):
+        raise RefrainError(
+            "the model's loss on this text is not finite: lower train.learning_rate or train.clip"
+        )
+    return Score(nats, targets)
 
 
-def _read(model: CharLM, inputs: Tensor, labels: Tensor, state: State) -> tuple[Tensor, State]:
-    """Summed loss of one minibatch, in float64, and the state after it."""
+def _read_lanes(model: CharLM, chunks: list[Batch], state: State) -> tuple[list[float], State]:
+    """Summed losses of the chunks, and the last state, of lanes that follow on one another."""
+    losses: list[float] = []
+    ends: list[State] = []
+    start = state
+    for inputs, labels in chunks:
+        loss, state = _read(model, inputs, labels, state)
+        losses.append(loss)
+        ends.append(state)
+    start, moved = _settle(model, chunks, ends, start)
+    for i, (inputs, labels) in enumerate(chunks[:moved]):
+        losses[i], start = _read(model, inputs, labels, start)
+    return losses, ends[-1] if ends else state
+
+
+def _settle(model: CharLM, chunks: list[Batch], ends: list[State], start: State) -> tuple[State, int]:
+    """Correct ``ends``, the states after each chunk, for lanes that follow on one another.
+
+    Returns the states in which the lanes start, and up to which chunk this makes a difference.
+    """
+    moved = 0
+    # The first lane is right as it is, and after each pass one lane more.
+    for _ in range(start[0].shape[1] if chunks else 0):
+        start = state = next_lanes(ends[-1])
+        for i, (inputs, _) in enumerate(chunks):
+            _, state = model.outputs(inputs, state)
+            if _same(state, ends[i]):
+                return start, max(moved, i + 1)
+            ends[i] = state
+            moved = max(moved, i + 1)
+    return start, moved
+
+
+def _read(model: CharLM, inputs: Tensor, labels: Tensor, state: State) -> tuple[float, State]:
+    """Summed loss of one minibatch, added up in float64, and the state after it."""
     logits, state = model(inputs, state)
     losses = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-    return losses.cpu().double().sum(), state
+    return losses.cpu().double().sum().item(), state
 
 
 def _same(state: State, other: State) -> bool:

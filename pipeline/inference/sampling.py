@@ -9,6 +9,8 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.errors import RefrainError
+
 if TYPE_CHECKING:  # torch takes a second to import, and --help should not
     from torch import Tensor
 
@@ -32,12 +34,13 @@ class Decoding:
 def probabilities(logits: Tensor, decoding: Decoding) -> Tensor:
     """Probabilities to draw from, ``(streams, vocab_size)``, for a temperature above 0."""
     p = (logits / decoding.temperature).softmax(-1)
-    if decoding.top_k is None and decoding.top_p is None:
+    nucleus = decoding.top_p is not None and decoding.top_p < 1
+    if decoding.top_k is None and not nucleus:
         return p
     ranked, order = p.sort(stable=True, dim=-1, descending=True)
     if decoding.top_k is not None:
         ranked[:, decoding.top_k :] = 0
-    if decoding.top_p is not None:
+    if decoding.top_p is not None and nucleus:
         ranked /= ranked.sum(-1, keepdim=True)
         ranked[ranked.cumsum(-1) - ranked >= decoding.top_p] = 0
     kept = p.new_zeros(p.shape).scatter_(-1, order, ranked)
@@ -113,9 +116,12 @@ def main(
     from pipeline.text.vocab import read_vocab
 
     params = load_params()
+    if model not in params.models:
+        raise RefrainError(f"params.yaml has no model {model!r}; it has {', '.join(params.models)}")
     stored = read_vocab(artifacts.VOCAB)
-    set_up(params.threads, "highest")
-    lm = load_model(artifacts.model_path(model), stored.sha256, choose_device(params.device))
+    device = choose_device(params.device)
+    set_up(device, params.threads, params.train_params(model).precision)
+    lm = load_model(artifacts.model_path(model), stored.sha256, device)
     ids = [stored.vocab.encode_prefix(text, allow_unk) for text in prefix]
     decoding = Decoding(temperature, top_k, top_p)
     continued = generate(
@@ -136,14 +142,21 @@ def _number(kind: type[int] | type[float], low: float, high: float = float("inf"
     return parse
 
 
+def _temperature(text: str) -> float:
+    value = float(_number(float, 0, 100)(text))
+    if 0 < value < 0.01:
+        raise argparse.ArgumentTypeError("too near 0 to divide by: 0 is greedy, or 0.01 and more")
+    return value
+
+
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.program import run
 
     parser = argparse.ArgumentParser(prog="python -m pipeline.inference.sampling", description=main.__doc__)
     parser.add_argument("--model", required=True, help="a name under `models` in params.yaml")
     parser.add_argument("--prefix", required=True, action="append", help="may be given several times")
     parser.add_argument("--length", type=_number(int, 1), default=50, help="characters to add (50)")
-    parser.add_argument("--temperature", type=_number(float, 0), default=0.0, help="0: greedy (0)")
+    parser.add_argument("--temperature", type=_temperature, default=0.0, help="0: greedy (0)")
     parser.add_argument("--top-k", type=_number(int, 1), help="choose among the k likeliest")
     parser.add_argument("--top-p", type=_number(float, 1e-9, 1), help="nucleus sampling")
     parser.add_argument("--seed", type=_number(int, 0), help="instead of the one in params.yaml")

@@ -105,7 +105,7 @@ class _GRU(torch.autograd.Function):
             dh.add_(grad_output[t])
             by_gate[t].mul_(dh.unsqueeze(1))
             by_n[t].mul_(dh)
-            dh.mul_(z[t]).addmm_(by_gate[t].view(batch, -1), w)
+            dh.mul_(z[t]).addmm_(by_gate[t].flatten(1), w)
         da_h = by_gate.flatten(2)
         grad_x = torch.cat([da_h[..., : 2 * hidden], by_n], -1)
         return grad_x, dh, *_weight_gradients(da_h, h_previous)
@@ -162,7 +162,7 @@ class _LSTM(torch.autograd.Function):
             da[t, :, :3].mul_(dc.unsqueeze(1))
             da[t, :, 3].mul_(dh)
             dc.mul_(f[t])
-            torch.mm(da[t].view(batch, -1), w, out=dh)
+            torch.mm(da[t].flatten(1), w, out=dh)
         da = da.flatten(2)
         return da, dh, dc, *_weight_gradients(da, _previous(h0, output))
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.artifacts import write_bytes
-from pipeline.errors import RefrainError
+from pipeline.errors import RefrainError, first_line
 from pipeline.nn import fused
 from pipeline.nn.cells import CELLS, State
 
@@ -163,7 +163,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises :class:`RefrainError` if the file is absent or damaged.
     """
     with _explained(path), safe_open(path, framework="pt") as file:
-        return dict(json.loads(file.metadata()["refrain"]))
+        metadata = json.loads(file.metadata()["refrain"])
+        return {key: metadata[key] for key in ("config", "vocab_sha256", "device")}
 
 
 def load_model(path: Path, vocab_sha256: str, device: torch.device) -> CharLM:
@@ -190,7 +191,10 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise RefrainError(f"{path} is not there: run `dvc repro {stage}`") from None
+        mend = f"run `dvc checkout`, or `dvc repro {stage}` to train it"
+        raise RefrainError(f"{path} is not there: {mend}") from None
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise RefrainError(f"{path} is damaged ({reason}): run `dvc repro --force {stage}`") from None
+        raise RefrainError(
+            f"{path} is damaged ({first_line(error)}): delete it and run `dvc checkout`, or "
+            f"`dvc repro --force {stage}` to train it again"
+        ) from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -38,10 +39,13 @@ def render(page: Page) -> str:
 
 
 def samples_side_by_side(rows: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, str]]]:
-    """Group samples by prefix and decoding: ``(prefix, decoding, {model: text})``."""
+    """Samples of the same prefix and decoding by all models: ``(prefix, decoding, {model: text})``.
 
-    def key(row: dict[str, Any]) -> tuple[str, str]:
-        return row["prefix"], decoding_name(row)
+    Each model has its samples in the same order, all of them together.
+    """
 
-    keys = dict.fromkeys(map(key, rows))  # each once, in order
-    return [(*k, {row["model"]: row["text"] for row in rows if key(row) == k}) for k in keys]
+    by_model = [list(group) for _, group in groupby(rows, key=lambda row: str(row["model"]))]
+    return [
+        (same[0]["prefix"], decoding_name(same[0]), {row["model"]: row["text"] for row in same})
+        for same in zip(*by_model, strict=True)
+    ]

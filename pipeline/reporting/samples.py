@@ -1,5 +1,6 @@
 """Generated text for reading."""
 
+import re
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
@@ -19,8 +20,13 @@ def samples_markdown(rows: Iterable[dict[str, Any]]) -> str:
     lines = ["# Samples"]
     for (model, decoding), group in groupby(rows, key=lambda row: (row["model"], decoding_name(row))):
         lines += ["", f"## {model}, {decoding}", ""]
-        lines += [f"- **{one_line(row['prefix'])}**{one_line(row['text'])}" for row in group]
+        lines += [f"- <b>{_escaped(row['prefix'])}</b>{_escaped(row['text'])}" for row in group]
     return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """A text as Markdown shows it unchanged."""
+    return re.sub(r"([\\`*_\[\]<>#|&~])", r"\\\1", one_line(text))
 
 
 def one_line(text: str) -> str:

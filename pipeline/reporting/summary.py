@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import artifacts
+from pipeline.program import run
 from pipeline.reporting.samples import decoding_name, one_line
 from pipeline.reporting.tables import Metrics, perplexity_rows, read_lines, read_metrics, splits_of
-from pipeline.stages import run
 
 SAMPLES_PER_MODEL = 2
 

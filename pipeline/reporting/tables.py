@@ -34,11 +34,16 @@ def perplexity_rows(metrics: Metrics) -> list[Row]:
         Row(
             name,
             name in BASELINES,
-            [f"{metrics[name][split]['perplexity']:,.4g}" for split in splits],
+            [format_perplexity(metrics[name][split]["perplexity"]) for split in splits],
             [f"{metrics[name][split]['bits_per_character']:.3f}" for split in splits],
         )
         for name in names
     ]
+
+
+def format_perplexity(value: float) -> str:
+    """Four digits that count, and no exponent before millions."""
+    return f"{value:.4g}" if value < 1000 or value >= 1e7 else f"{value:,.0f}"
 
 
 def read_metrics(path: Path) -> Metrics:
@@ -48,7 +53,8 @@ def read_metrics(path: Path) -> Metrics:
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """All rows of a JSON-lines file; :class:`RefrainError` if it is not there."""
-    return [json.loads(line) for line in _read(path).splitlines()]
+    # Not splitlines(), which would also split at line separators inside a text.
+    return [json.loads(line) for line in _read(path).split("\n") if line]
 
 
 def _read(path: Path) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from pipeline import artifacts
 from pipeline.errors import RefrainError
-from pipeline.params import Params, load_params
-from pipeline.stages import run
+from pipeline.params import load_params
+from pipeline.program import run
 from pipeline.text.corpus import Corpus, split_bounds
-from pipeline.text.vocab import Vocab, build_vocab, count_chars, write_vocab
+from pipeline.text.vocab import build_vocab, check_prefixes, count_chars, write_vocab
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,11 @@ def main() -> None:
     corpus = Corpus(params.corpus)
     summary = corpus.summarize()
     bounds = split_bounds(summary.characters, params.corpus.split)
+    if not bounds["train"]:
+        raise RefrainError(
+            f"the training split of {summary.characters} character(s) is empty: use more text, or give "
+            "corpus.split.train more"
+        )
     counts = count_chars(first(len(bounds["train"]), corpus.read()))
     vocab = build_vocab(counts, unk=params.vocab.unk, min_count=params.vocab.min_count)
     check_prefixes(params, vocab)
@@ -36,21 +41,6 @@ def first(characters: int, chunks: Iterator[str]) -> Iterator[str]:
         characters -= len(chunk)
         if characters <= 0:
             return
-
-
-def check_prefixes(params: Params, vocab: Vocab) -> None:
-    """Find now, not after the training, that a prefix cannot be encoded."""
-    for prefix in params.generate.prefixes:
-        try:
-            vocab.encode_prefix(prefix, params.generate.allow_unk)
-        except RefrainError as error:
-            raise RefrainError(f"params.yaml: generate.prefixes: {error}") from None
-    for name in params.models:
-        for prefix in params.train_params(name).sample.prefixes:
-            try:
-                vocab.encode_prefix(prefix, allow_unk=True)
-            except RefrainError as error:
-                raise RefrainError(f"params.yaml: train.sample.prefixes: {error}") from None
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import logging
 from pipeline import artifacts
 from pipeline.errors import RefrainError
 from pipeline.params import load_params
-from pipeline.stages import run
+from pipeline.program import run
 from pipeline.text.corpus import Corpus, split_bounds
 from pipeline.text.encoding import encode_splits
 from pipeline.text.vocab import read_vocab

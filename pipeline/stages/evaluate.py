@@ -6,11 +6,12 @@ import torch
 
 from pipeline import artifacts
 from pipeline.device import choose_device, set_up
+from pipeline.errors import RefrainError
 from pipeline.inference.baselines import Baselines
 from pipeline.inference.perplexity import score
 from pipeline.nn.language_model import load_model
 from pipeline.params import BASELINES, SPLITS, load_params
-from pipeline.stages import run
+from pipeline.program import run
 from pipeline.text.encoding import read_split
 from pipeline.text.vocab import read_vocab
 
@@ -27,17 +28,19 @@ def main() -> None:
     scored = {name: split for name, split in ids.items() if len(split) > 1}
     metrics: dict[str, dict[str, dict[str, float]]] = {}
     for name in params.models:
-        set_up(params.threads, params.train_params(name).precision)
+        set_up(device, params.threads, params.train_params(name).precision)
         model = load_model(artifacts.model_path(name), stored.sha256, device)
-        metrics[name] = {
-            split: score(model, torch.from_numpy(values).to(device)).metrics()
-            for split, values in scored.items()
-        }
+        try:
+            metrics[name] = {
+                split: score(model, torch.from_numpy(values).to(device)).metrics()
+                for split, values in scored.items()
+            }
+        except RefrainError as error:
+            raise RefrainError(f"{artifacts.model_path(name)}: {error}") from None
         log.info(
             "%s: %s", name, ", ".join(f"{split} {m['perplexity']:.4g}" for split, m in metrics[name].items())
         )
-        # This stage runs once DVC has recorded the trained model: its checkpoint has served.
-        artifacts.checkpoint_path(name).unlink(missing_ok=True)
+        artifacts.drop_closed_checkpoint(name)
     baselines = Baselines(ids["train"], len(stored.vocab))
     by_split = {split: baselines.scores(values) for split, values in scored.items()}
     for name in BASELINES:

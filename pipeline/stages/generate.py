@@ -7,8 +7,8 @@ from pipeline.device import choose_device, set_up
 from pipeline.inference.sampling import Decoding, generate
 from pipeline.nn.language_model import load_model
 from pipeline.params import load_params
+from pipeline.program import run
 from pipeline.reporting.samples import samples_markdown
-from pipeline.stages import run
 from pipeline.text.vocab import read_vocab
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     prefixes = [stored.vocab.encode_prefix(text, wanted.allow_unk) for text in wanted.prefixes]
     rows = []
     for name in params.models:
-        set_up(params.threads, params.train_params(name).precision)
+        set_up(device, params.threads, params.train_params(name).precision)
         model = load_model(artifacts.model_path(name), stored.sha256, device)
         for decoding in wanted.decoding:
             settings = decoding.model_dump()

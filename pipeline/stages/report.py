@@ -7,18 +7,20 @@ from ruamel.yaml import YAML
 from pipeline import artifacts
 from pipeline.nn.language_model import read_metadata
 from pipeline.params import SPLITS, Params, load_params
+from pipeline.program import run
 from pipeline.reporting.charts import learning_curves, read_curves
 from pipeline.reporting.page import Page, render, samples_side_by_side
 from pipeline.reporting.provenance import code_commit, versions
 from pipeline.reporting.tables import perplexity_rows, read_lines, read_metrics, splits_of
-from pipeline.stages import run
 from pipeline.text.encoding import read_split
 from pipeline.text.vocab import VocabFile, read_vocab
 
-RUNTIME = {"device", "threads", "checkpoint_seconds"}
+RUNTIME = {"device", "threads", "checkpoint_seconds", "gate"}
 """Parameters that no result depends on, and so no result may show."""
 
 FREQUENT = 20
+
+VISIBLE = {" ": "␣", "\n": "↵", "\r": "←", "\t": "⇥", "\u3000": "␣␣"}
 
 
 def main() -> None:
@@ -37,7 +39,7 @@ def main() -> None:
         curves_svg=svg,
         samples=samples_side_by_side(read_lines(artifacts.SAMPLES)),
         text_facts=text_facts(params, stored),
-        frequent=[(repr(c)[1:-1] if c.strip() else "␣", f"{n:,}") for c, n in frequent],
+        frequent=[(VISIBLE.get(char, char), f"{count:,}") for char, count in frequent],
         provenance=provenance(params),
         params_yaml=as_yaml(params),
     )

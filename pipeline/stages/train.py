@@ -15,9 +15,9 @@ from pipeline.inference.perplexity import score
 from pipeline.inference.sampling import Decoding, generate
 from pipeline.nn.language_model import CharLM, ModelConfig, save_model
 from pipeline.params import SampleParams, load_params
-from pipeline.stages import run
+from pipeline.program import run
 from pipeline.text.encoding import read_split
-from pipeline.text.vocab import Vocab, read_vocab
+from pipeline.text.vocab import Vocab, check_prefixes, read_vocab
 from pipeline.training.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from pipeline.training.curves import Curves
 from pipeline.training.progress import Progress
@@ -34,8 +34,9 @@ def main(model: str) -> None:
     train = params.train_params(model)
     architecture = params.models[model].model_dump(exclude={"train"})
     device = choose_device(params.device)
-    set_up(params.threads, train.precision)
+    set_up(device, params.threads, train.precision)
     stored = read_vocab(artifacts.VOCAB)
+    check_prefixes(params, stored.vocab)
     ids = {
         name: torch.from_numpy(read_split(artifacts.ENCODED, name, stored)).to(device)
         for name in ("train", "valid")
@@ -55,6 +56,7 @@ def main(model: str) -> None:
         device=device.type,
     )
     path = artifacts.checkpoint_path(model)
+    artifacts.drop_closed_checkpoint(model)  # a run that is forced is to train anew
     checkpoint = read_checkpoint(path, identity)
 
     torch.manual_seed(params.seed)
@@ -88,6 +90,7 @@ def main(model: str) -> None:
             sys.exit(128 + stopped.number)
     progress.close(artifacts.TIMINGS / f"{model}.json", describe_device(device))
     save_model(artifacts.model_path(model), lm, weights, stored.sha256)
+    artifacts.close_checkpoint(model)
 
 
 def validator(lm: CharLM, ids: Tensor) -> Callable[[], float] | None:

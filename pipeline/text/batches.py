@@ -19,9 +19,9 @@ def consecutive(ids: Tensor, batch_size: int, num_steps: int) -> Iterator[Batch]
 
     The text ``ids`` ``(n,)`` is cut into ``batch_size`` lanes of ``ceil(n / batch_size)`` characters, one a
     column of the minibatch; the next lane starts where a lane ends. No character is lost: the text is read
-    as a ring, so where ``n`` is no multiple of ``batch_size`` the last lane is filled up with the text's
-    beginning, and the label of the text's last character is its first one. The last minibatch has as many
-    steps as are left.
+    as a ring, so where ``n`` is no multiple of ``batch_size`` the lanes at its end are filled up with its
+    beginning (fewer than ``batch_size`` characters for texts long enough), and the label of the text's last
+    character is its first one. The last minibatch has as many steps as are left.
     """
     length = _lane_length(len(ids), batch_size)
     if len(ids) < 2 * batch_size:

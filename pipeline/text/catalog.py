@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from pipeline.artifacts import atomic_file, file_sha256
-from pipeline.errors import RefrainError
+from pipeline.errors import MayPassError, RefrainError, first_line
 
 CATALOG_FILE = Path("data/catalog.yaml")
 RAW = Path("data/raw")
@@ -55,8 +55,8 @@ def load_catalog(path: Path = CATALOG_FILE) -> dict[str, Entry]:
 def fetch(name: str, folder: Path = RAW) -> Path:
     """Bring the text ``name`` to ``folder`` and return its path; nothing is done if it is there.
 
-    The file appears whole and checked, or not at all. Raises :class:`RefrainError` for an unknown name, a
-    failed download or a wrong checksum.
+    A file of that name with another checksum is kept as ``.{name}.old``. The file appears whole and checked,
+    or not at all. Raises :class:`RefrainError` for an unknown name, a failed download or a wrong checksum.
     """
     catalog = load_catalog()
     if name not in catalog:
@@ -65,6 +65,8 @@ def fetch(name: str, folder: Path = RAW) -> Path:
     target = folder / entry.file
     if entry.sha256 and target.exists() and file_sha256(target) == entry.sha256:
         return target
+    if entry.sha256 and target.exists():  # damaged, or somebody's own: kept either way
+        target.replace(target.with_name(f".{target.name}.old"))
     local = Path(os.environ.get("REFRAIN_CORPORA", "")) / entry.file
     if os.environ.get("REFRAIN_CORPORA") and local.exists():
         _check(local, entry.sha256)
@@ -80,17 +82,20 @@ def _download(entry: Entry, target: Path) -> None:
     import requests
 
     pooch.get_logger().setLevel("WARNING")
+    # Without a checksum, pooch takes a file that is there for the right one.
+    name = target.name if entry.sha256 else f".{target.name}.{os.getpid()}.tmp"
     try:
         pooch.retrieve(
             entry.url,
             known_hash=f"sha256:{entry.sha256}" if entry.sha256 else None,
-            fname=target.name,
+            fname=name,
             path=target.parent,
             progressbar=True,
         )
+        (target.parent / name).replace(target)
     except (requests.RequestException, OSError, ValueError) as error:
-        raise RefrainError(
-            f"{entry.url}: download failed: {str(error).splitlines()[0]}; try again, or put the file "
+        raise MayPassError(
+            f"{entry.url}: download failed: {first_line(error)}; try again, or put the file "
             "into a folder and set REFRAIN_CORPORA to it"
         ) from None
 
@@ -118,7 +123,7 @@ def main(command: str, name: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.program import run
 
     parser = argparse.ArgumentParser(prog="python -m pipeline.text.catalog", description=__doc__)
     parser.add_argument("command", choices=["list", "fetch"])

@@ -6,6 +6,7 @@ inside it when it is a folder or a ``.zip``. ``.gz``, ``.bz2`` and ``.xz`` are u
 
 import codecs
 import fnmatch
+import gzip
 import hashlib
 import lzma
 import zipfile
@@ -17,15 +18,18 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import IO
+from urllib.parse import urlsplit
 
 import fsspec
 from fsspec.implementations.zip import ZipFileSystem
 
-from pipeline.errors import RefrainError
+from pipeline.errors import MayPassError, RefrainError, first_line
 from pipeline.params import SPLITS, CorpusParams, SplitParams
 from pipeline.text.normalize import NORMALIZERS
 
 CHUNK_BYTES = 1 << 20
+
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
 
 
 @dataclass(frozen=True)
@@ -128,14 +132,21 @@ def find_files(path: str, pattern: str | None) -> list[TextFile]:
     """
     with _explained(path):
         fs, root = fsspec.url_to_fs(path)
-        if path.endswith(".zip"):
+        if _suffix(path) == ".zip":
             archive = ZipFileSystem(fo=_local(path))
             found = [
                 TextFile(f"{path}: {name}", partial(archive.open, name))
                 for name in _chosen(archive.find(""), "", pattern)
             ]
         elif "http" not in fs.protocol and fs.isdir(root):
-            found = [_file(fs.unstrip_protocol(name)) for name in _chosen(fs.find(root), root, pattern)]
+            names = _chosen(fs.find(root), root, pattern)
+            archives = [name for name in names if _suffix(name) == ".zip"]
+            if archives:
+                raise RefrainError(
+                    f"corpus.path {path}: {archives[0]} is an archive inside a folder: unpack it, or leave "
+                    "it out with corpus.files"
+                )
+            found = [_file(fs.unstrip_protocol(name)) for name in names]
         elif pattern:
             raise RefrainError(
                 f"corpus.files: {pattern!r} chooses among the files of a folder or .zip, "
@@ -166,7 +177,9 @@ def _chosen(names: list[str], root: str, pattern: str | None) -> list[str]:
     def wanted(name: str) -> bool:
         inside = PurePosixPath(name).relative_to(root)
         hidden = any(part.startswith(".") for part in inside.parts)
-        return not hidden and (pattern is None or fnmatch.fnmatch(str(inside), pattern))
+        # ** stands for any folders, also for none.
+        patterns = [pattern, pattern.removeprefix("**/")] if pattern else ["*"]
+        return not hidden and any(fnmatch.fnmatch(str(inside), p) for p in patterns)
 
     return sorted(filter(wanted, names))
 
@@ -176,10 +189,15 @@ def _file(url: str) -> TextFile:
     return TextFile(name, partial(_open, url))
 
 
+def _suffix(path: str) -> str:
+    """The ending of a path or URL, without what follows a question mark, in lower case."""
+    return PurePosixPath(urlsplit(path).path if "://" in path else path).suffix.lower()
+
+
 def _open(url: str) -> IO[bytes]:
     # A remote file is downloaded whole before it is read, so that a lost connection is one error.
     cached = url if url.startswith("file://") or "://" not in url else f"simplecache::{url}"
-    stream: IO[bytes] = fsspec.open(cached, "rb", compression="infer").open()
+    stream: IO[bytes] = fsspec.open(cached, "rb", compression=COMPRESSIONS.get(_suffix(url))).open()
     return stream
 
 
@@ -190,16 +208,24 @@ def _local(path: str) -> str:
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
     """Turn what can go wrong while reading ``name`` into one line."""
+    damaged = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
     try:
         yield
+    except RefrainError:
+        raise
     except FileNotFoundError:
+        if "://" in name:  # whatever the server's reason was, this is all that fsspec tells
+            raise MayPassError(
+                f"corpus.path {name}: nothing is there, the server refuses it, or there is no connection"
+            ) from None
         raise RefrainError(
             f"corpus.path {name}: nothing is there; `python -m pipeline.text.catalog list` shows texts "
             "that can be fetched"
         ) from None
-    except ImportError as error:  # a protocol whose package is not installed
-        raise RefrainError(f"corpus.path {name}: {error}") from None
-    except (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise RefrainError(f"{name}: damaged archive ({error}): get the file again") from None
-    except (OSError, ValueError) as error:
-        raise RefrainError(f"{name}: cannot be read: {error}") from None
+    except damaged as error:
+        raise RefrainError(f"{name}: damaged archive ({first_line(error)}): get the file again") from None
+    except Exception as error:
+        # Each protocol has exceptions of its own, from packages that may not be installed; this block only
+        # ever reads, so whatever goes wrong in it is the source's.
+        kind = MayPassError if "://" in name else RefrainError
+        raise kind(f"{name}: cannot be read: {first_line(error)}") from error

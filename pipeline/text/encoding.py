@@ -32,13 +32,13 @@ class SplitWriter:
     def __init__(self, folder: Path, characters: int, vocab: VocabFile) -> None:
         self._folder = folder
         folder.mkdir(parents=True)
-        metadata = {
+        self._metadata = {
+            "split": folder.name,
             "characters": characters,
             "vocab_sha256": vocab.sha256,
             "corpus_sha256": vocab.corpus_sha256,
         }
-        field = pa.field("id", id_type(len(vocab.vocab)), nullable=False)
-        self._schema = pa.schema([field], {"refrain": json.dumps(metadata)})
+        self._schema = pa.schema([pa.field("id", id_type(len(vocab.vocab)), nullable=False)])
         self._pending: list[Ids] = []
         self._rows = 0
         self._shards = 0
@@ -64,9 +64,10 @@ class SplitWriter:
     def _write_group(self, rows: int) -> None:
         ids = np.concatenate(self._pending) if self._pending else np.empty(0, np.uint32)
         if self._shard is None:
+            metadata = json.dumps({**self._metadata, "part": self._shards})
             self._shard = pq.ParquetWriter(
                 self._folder / f"part-{self._shards:05d}.parquet",
-                self._schema,
+                self._schema.with_metadata({"refrain": metadata}),
                 compression="zstd",
                 use_dictionary=False,
             )
@@ -130,6 +131,9 @@ def read_split(folder: Path, split: str, vocab: VocabFile) -> NDArray[np.int64]:
             columns.append(table.column("id").to_numpy().astype(np.int64))
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
             raise RefrainError(f"{shard} is damaged ({error}): {redo}".replace("\n", " ")) from None
+        place = metadata.get("split"), metadata.get("part")
+        if place != (split, len(columns) - 1):
+            raise RefrainError(f"{shard} is part {place[1]} of {place[0]}, in the wrong place: {redo}")
         if metadata["vocab_sha256"] != vocab.sha256:
             raise RefrainError(f"{shard} was encoded with another vocabulary: {redo}")
         characters = metadata["characters"]

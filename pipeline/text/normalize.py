@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+import regex
+
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
-_NON_LETTERS = re.compile(r"[\W\d_]+")
+_NON_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
 
 
 def none(chunks: Iterable[str]) -> Iterator[str]:
@@ -26,7 +28,8 @@ def lyrics(chunks: Iterable[str]) -> Iterator[str]:
 def letters(chunks: Iterable[str]) -> Iterator[str]:
     """Every run of non-letters becomes one space; both ends stripped; lower case.
 
-    Letters are Unicode's, so that Chinese and accented text keeps its own.
+    Letters are Unicode's, with the marks that combine with them, so that a text in any script keeps its
+    words.
     """
     started = gap = False
     for chunk in chunks:

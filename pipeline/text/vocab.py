@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import atomic_file, file_sha256
 from pipeline.errors import RefrainError
+from pipeline.params import Params
 
 UNK = "<unk>"
 CODE_POINTS = 0x110000
@@ -71,7 +72,7 @@ class Vocab:
             raise RefrainError("the prefix is empty: a model needs at least one character to start from")
         missing = self.missing(prefix)
         if missing and (self.unk_id is None or not allow_unk):
-            mend = "" if self.unk_id is None else ", or allow <unk> in their place"
+            mend = "" if self.unk_id is None else ", or set generate.allow_unk (--allow-unk), for <unk>"
             raise RefrainError(
                 f"prefix {prefix!r}: not in the vocabulary: {describe(missing)}: "
                 f"use characters of the text{mend}"
@@ -85,6 +86,21 @@ class Vocab:
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ``ids``."""
         return "".join(self.chars[i] for i in ids)
+
+
+def check_prefixes(params: Params, vocab: Vocab) -> None:
+    """Raise :class:`RefrainError` if a prefix cannot be encoded: before the training, not after it."""
+    for prefix in params.generate.prefixes:
+        try:
+            vocab.encode_prefix(prefix, params.generate.allow_unk)
+        except RefrainError as error:
+            raise RefrainError(f"params.yaml: generate.prefixes: {error}") from None
+    for name in params.models:
+        for prefix in params.train_params(name).sample.prefixes:
+            try:
+                vocab.encode_prefix(prefix, allow_unk=True)
+            except RefrainError as error:
+                raise RefrainError(f"params.yaml: train.sample.prefixes: {error}") from None
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
@@ -112,6 +128,8 @@ def build_vocab(counts: NDArray[np.int64], *, unk: bool, min_count: int) -> Voca
     Ids follow falling count, then code point; ``<unk>`` comes before all of them.
     """
     kept = np.flatnonzero(counts >= max(min_count, 1))
+    if not len(kept):
+        raise RefrainError(f"vocab.min_count: {min_count} leaves no character in the vocabulary: lower it")
     order = kept[np.lexsort((kept, -counts[kept]))]
     chars = tuple(map(chr, order.tolist()))
     times = tuple(counts[order].tolist())

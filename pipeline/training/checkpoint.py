@@ -17,9 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+import pipeline
 from pipeline.artifacts import write_bytes
 
 log = logging.getLogger(__name__)
+
+PACKAGE = Path(pipeline.__file__).resolve().parent
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,10 @@ def fingerprint(**inputs: object) -> str:
 
 
 def loaded_sources() -> dict[str, Path]:
-    """Source files of this project's modules that are loaded, by module name."""
-    modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pipeline"}
-    return {name: Path(module.__file__) for name, module in modules.items() if module.__file__}
+    """Source files of this project's modules that are loaded, the program itself among them, by name."""
+    files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    paths = {name: Path(file).resolve() for name, file in files.items() if file}
+    return {name: path for name, path in paths.items() if path.is_relative_to(PACKAGE)}
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint, identity: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.artifacts import write_json
+from pipeline.training.progress_line import ProgressLine
 from pipeline.training.trainer import Epoch
 
 LOG_SECONDS = 10
@@ -20,10 +21,12 @@ class Progress:
         self._model, self._epochs, self._prefixes = model, epochs, prefixes
         self._bar: tqdm | None = None  # type: ignore[type-arg]
         self._characters = 0
+        self._resumed = False
         self._started = self._spoke = time.monotonic()
 
     def start(self, steps_per_epoch: int, steps_done: int) -> None:
         """Begin to count, at ``steps_done`` of all steps."""
+        self._resumed = steps_done > 0
         self._bar = tqdm(
             desc=self._model,
             total=self._epochs * steps_per_epoch,
@@ -49,7 +52,7 @@ class Progress:
         now = time.monotonic()
         if epoch.samples or epoch.epoch == self._epochs or now - self._spoke >= LOG_SECONDS:
             self._spoke = now
-            self._say(self._line(epoch))
+            self._say(str(self._line(epoch)))
             for prefix, text in zip(self._prefixes, epoch.samples, strict=bool(epoch.samples)):
                 self._say(f"  - {prefix}{text}")
 
@@ -57,16 +60,25 @@ class Progress:
         """Take the bar away and, given a path, write how fast it went."""
         if self._bar is not None:
             self._bar.close()
-        if timings:
+        if timings and self._characters:
             seconds = time.monotonic() - self._started
-            figures = {"seconds": seconds, "characters_per_second": self._speed(), "device": device}
+            figures = {
+                "seconds": seconds,
+                "characters_per_second": self._speed(),
+                "device": device,
+                "since_a_checkpoint": self._resumed,
+            }
             write_json(timings, figures)
 
-    def _line(self, epoch: Epoch) -> str:
-        line = f"{self._model}: epoch {epoch.epoch}/{self._epochs}, perplexity {epoch.train_perplexity:.4g}"
-        if epoch.valid_perplexity is not None:
-            line += f", validation {epoch.valid_perplexity:.4g}"
-        return f"{line}, {self._speed():,.0f} characters/s"
+    def _line(self, epoch: Epoch) -> ProgressLine:
+        return ProgressLine(
+            self._model,
+            epoch.epoch,
+            self._epochs,
+            epoch.train_perplexity,
+            epoch.valid_perplexity,
+            self._speed(),
+        )
 
     def _speed(self) -> float:
         return self._characters / max(time.monotonic() - self._started, 1e-9)

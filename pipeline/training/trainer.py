@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline import seeds
+from pipeline.device import get_rng_states, set_rng_states
 from pipeline.errors import RefrainError
 from pipeline.nn.cells import State
 from pipeline.nn.language_model import CharLM, detach, next_lanes
@@ -101,6 +102,10 @@ class Trainer:
             while self.epoch <= self.params.epochs and not self._out_of_patience():
                 self._run_epoch(received)
                 self._finish_epoch()
+        if not all(weight.isfinite().all() for weight in self.weights):
+            raise RefrainError(
+                "the last step made the weights infinite: lower train.learning_rate or train.clip"
+            )
         self.hooks.save(self.checkpoint())
         return self.best if self.params.keep == "best" and self.best else self.model.state_dict()
 
@@ -110,9 +115,8 @@ class Trainer:
         tensors |= {f"optimizer.{k}": v for k, v in flatten_optimizer(self.optimizer).items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items() if not self._is_tied(k)}
         tensors |= {f"state.{i}": v for i, v in enumerate(self.state)}
-        tensors |= {"losses": self.losses, "norms": self.norms, "rng.cpu": torch.get_rng_state()}
-        if torch.cuda.is_available():
-            tensors["rng.cuda"] = torch.cuda.get_rng_state()
+        tensors |= {"losses": self.losses, "norms": self.norms}
+        tensors |= {f"rng.{k}": v for k, v in get_rng_states(self.ids.device).items()}
         history = [asdict(epoch) for epoch in self.history]
         return Checkpoint(tensors, {"epoch": self.epoch, "sizes": self.sizes, "history": history})
 
@@ -132,9 +136,7 @@ class Trainer:
         self.state = tuple(v.to(device) for _, v in sorted(part("state.").items()))
         self.losses = checkpoint.tensors["losses"].to(device)
         self.norms = checkpoint.tensors["norms"].to(device)
-        torch.set_rng_state(checkpoint.tensors["rng.cpu"])
-        if "rng.cuda" in checkpoint.tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(checkpoint.tensors["rng.cuda"])
+        set_rng_states(device, part("rng."))
         self.epoch, self.sizes = checkpoint.values["epoch"], checkpoint.values["sizes"]
         for values in checkpoint.values["history"]:
             self.history.append(Epoch(**{**values, "samples": tuple(values["samples"])}))

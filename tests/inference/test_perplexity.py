@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import RefrainError
 from pipeline.inference.perplexity import score
 from pipeline.nn.language_model import CharLM, ModelConfig
 
@@ -73,6 +74,16 @@ def test_is_exact_for_a_model_that_never_forgets() -> None:
     expected = one_lane(lm, ids)
     for batch_size in (1, 5, 20):
         assert score(lm, ids, batch_size, num_steps=8).nats == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("recurrent", [float("nan"), 3.0])
+def test_loss_that_is_not_finite_is_an_error_and_comes_to_an_end(recurrent: float) -> None:
+    """3 makes the state of relu units grow without end: no two passes over the lanes agree."""
+    lm = model("rnn", num_layers=1, nonlinearity="relu")
+    nn.init.constant_(lm.rnn.get_parameter("weight_hh_l0"), recurrent)
+    nn.init.ones_(lm.rnn.get_parameter("bias_ih_l0"))
+    with pytest.raises(RefrainError, match="not finite"):
+        score(lm, torch.randint(9, (3000,)), batch_size=8)
 
 
 def test_dropout_is_off_while_scoring_and_back_on_after() -> None:

@@ -66,6 +66,27 @@ def test_dropout_acts_in_training_only() -> None:
     assert torch.equal(lm(ids, state)[0], lm(ids, state)[0])
 
 
+def test_dropout_acts_on_the_embedding_between_layers_and_before_the_decoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    widths = []
+    monkeypatch.setattr(
+        nn.functional, "dropout", lambda x, p, training: widths.append((x.shape[-1], p, training)) or x
+    )
+    lm = model(num_layers=2, embedding_size=5, dropout=0.3)
+    lm(torch.zeros(2, 1, dtype=torch.long), lm.initial_state(1))
+    assert widths == [(5, 0.3, True), (8, 0.3, True), (8, 0.3, True)]
+
+
+@pytest.mark.parametrize("embedding_size", [None, 64])
+def test_weights_begin_as_those_of_pytorch_do(embedding_size: int | None) -> None:
+    """Uniform between plus and minus 1 / sqrt(hidden_size)."""
+    lm = model(hidden_size=64, embedding_size=embedding_size)
+    for name, weight in lm.rnn.named_parameters():
+        assert weight.abs().max() <= 64**-0.5, name
+        assert weight.detach().std() == pytest.approx(64**-0.5 / 3**0.5, rel=0.2), name
+
+
 def test_next_lanes_start_where_their_neighbours_ended() -> None:
     (state,) = next_lanes((torch.tensor([[[1.0], [2.0], [3.0]]]),))
     assert state.flatten().tolist() == [0, 1, 2]
@@ -98,7 +119,7 @@ def test_file_loads_into_plain_pytorch(tmp_path: Path, cell: str, kind: type[nn.
 
 def test_damaged_absent_or_foreign_file_is_one_line(tmp_path: Path) -> None:
     lm, path = model(), tmp_path / "gru.safetensors"
-    with pytest.raises(RefrainError, match="run `dvc repro train@gru`"):
+    with pytest.raises(RefrainError, match="run `dvc checkout`, or `dvc repro train@gru` to train it"):
         load_model(path, "v", CPU)
     save_model(path, lm, lm.state_dict(), "v")
     with pytest.raises(RefrainError, match="another vocabulary"):

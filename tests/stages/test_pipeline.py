@@ -11,26 +11,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from pipeline.artifacts import file_sha256
 from tests.conftest import Project
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def again(finished: Project, tmp_path: Path) -> Project:
-    """A copy of the finished project, to be changed."""
-    return Project(tmp_path / "again", copy_of=finished)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project after `dvc repro`, results committed. Tests leave it as it is."""
-    project = Project(tmp_path_factory.mktemp("finished"))
-    project.run("dvc", "repro")
-    project.commit("results")
-    return project
 
 
 def test_artifacts_are_there_and_say_where_they_come_from(finished: Project) -> None:
@@ -78,7 +65,7 @@ def test_samples_continue_every_prefix_for_every_model_and_decoding(finished: Pr
     assert set(rows[0]) == {"model", "prefix", "text", "temperature", "top_k", "top_p", "seed"}
     markdown = (finished.folder / "reports/samples.md").read_text(encoding="utf-8")
     assert "## gru, temperature 0.8, top-k 50, top-p 0.9" in markdown
-    assert f"- **分开**{rows[0]['text']}" in markdown
+    assert f"- <b>分开</b>{rows[0]['text']}" in markdown
 
 
 def test_nothing_is_left_to_do(finished: Project) -> None:
@@ -117,6 +104,16 @@ def test_forced_run_in_another_folder_gives_the_same_bytes(finished: Project, ag
     again.run("dvc", "repro", "--force")
     assert again.hashes() == finished.hashes()
     assert again.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_forced_training_begins_anew_also_where_nothing_ran_after_it(again: Project) -> None:
+    forced = ["dvc", "repro", "--force", "--single-item", "train@rnn"]
+    for _ in range(2):
+        assert "going on from its checkpoint" not in again.run(*forced).stderr
+    note = again.folder / ".checkpoints/rnn.md5"
+    assert note.exists()
+    note.write_text("of a model that DVC has not recorded")
+    assert "going on from its checkpoint" in again.run(*forced).stderr
 
 
 def test_lstm_is_a_change_of_params_alone_and_retrains_nothing_else(again: Project) -> None:
@@ -175,7 +172,7 @@ def test_experiments_and_diffs_between_commits(again: Project) -> None:
 
 
 LONG = [
-    ("epochs: 4", "epochs: 200"),
+    ("epochs: 4", "epochs: 120"),
     ("sample: {every: 2", "sample: {every: 50"),
     ("evaluate_every: 2", "evaluate_every: 30"),
 ]
@@ -188,6 +185,12 @@ def wait_for_checkpoint(project: Project, since: float) -> None:
     while not (path.exists() and path.stat().st_mtime > since):
         assert time.monotonic() < deadline, "no checkpoint in a minute"
         time.sleep(0.01)
+
+
+def stored_epoch(project: Project) -> int:
+    """The epoch that the checkpoint is in."""
+    with safe_open(project.folder / ".checkpoints/gru.safetensors", framework="pt") as file:
+        return int(json.loads(file.metadata()["refrain"])["values"]["epoch"])
 
 
 def test_killed_trainings_go_on_to_the_same_bits(new_project: Callable[[str], Project]) -> None:
@@ -206,6 +209,7 @@ def test_killed_trainings_go_on_to_the_same_bits(new_project: Callable[[str], Pr
         time.sleep(moments.uniform(0, 0.3))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        assert stored_epoch(broken) < 120, "the training was over before it was killed"
     output = broken.run("dvc", "repro", "train@gru")
     assert "going on from its checkpoint" in output.stderr
     ours, theirs = broken.hashes("gru"), whole.hashes("gru")
@@ -221,7 +225,7 @@ def test_terminated_training_says_so_and_goes_on(project: Project) -> None:
     project.stage("encode_corpus")
     process = project.start("python", "-m", "pipeline.stages.train", "gru")
     assert process.stdout is not None
-    assert "epoch 50/200" in process.stdout.readline()
+    assert "epoch 50/120" in process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 128 + signal.SIGTERM
@@ -229,6 +233,11 @@ def test_terminated_training_says_so_and_goes_on(project: Project) -> None:
     assert (project.folder / ".checkpoints/gru.safetensors").exists()
     assert not (project.folder / "models/gru.safetensors").exists()
     assert "going on from its checkpoint" in project.stage("train", "gru").stderr
+    resumed = project.hashes("gru")
+    (project.folder / ".checkpoints/gru.safetensors").unlink()
+    project.stage("train", "gru")
+    assert "models/gru.safetensors" in resumed
+    assert project.hashes("gru") == resumed
     project.edit("learning_rate: 0.01", "learning_rate: 0.02")
     process = project.start("python", "-m", "pipeline.stages.train", "gru")
     assert process.stdout is not None
@@ -242,6 +251,12 @@ def test_terminated_training_says_so_and_goes_on(project: Project) -> None:
     [
         ("epochs: 4", "epochs: 0", "build_vocab", "params.yaml: train.epochs: 0 is wrong"),
         ("path: data/raw/lyrics.txt", "path: data/raw/none.txt", "build_vocab", "nothing is there"),
+        (
+            "{train: 0.8, valid: 0.1, test: 0.1}",
+            "{train: 1.0e-9, valid: 0.999999999, test: 0.0}",
+            "build_vocab",
+            "the training split of 3000 character(s) is empty",
+        ),
         (
             "[分开, 不分开]",
             "[Qx]",
@@ -272,6 +287,19 @@ def test_bad_input_is_one_line_and_a_status(
     assert "Traceback" in debugged.stderr
 
 
+def test_model_of_weights_that_are_not_numbers_is_one_line(again: Project) -> None:
+    path = again.folder / "models/gru.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    weights = load_file(path)
+    weights["decoder.bias"][0] = float("nan")
+    save_file(weights, path, metadata)
+    result = again.stage("evaluate", check=False)
+    assert result.returncode == 1
+    assert "\nerror: models/gru.safetensors: the model's loss on this text is not finite" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_text_changed_between_stages_is_noticed(project: Project) -> None:
     project.stage("build_vocab")
     path = project.folder / "data/raw/lyrics.txt"
@@ -286,12 +314,12 @@ def test_people_can_sample_from_the_command_line(finished: Project) -> None:
     greedy = finished.run(*command, "--prefix", "分开", "--prefix", "不分开").stdout.splitlines()
     assert [line[:2] for line in greedy] == ["分开", "不分"]
     assert [len(line) for line in greedy] == [17, 18]
-    warm = [*command, "--prefix", "分开", "--temperature", "0.8", "--top-k", "9", "--top-p", "0.9"]
+    warm = [*command, "--prefix", "分Q", "--allow-unk", "--temperature", "0.8", "--top-k", "9"]
+    warm += ["--top-p", "0.9"]
     assert finished.run(*warm, "--seed", "3").stdout != finished.run(*warm, "--seed", "4").stdout
     wrong = finished.run(*command, "--prefix", "Qx", check=False)
     assert wrong.returncode == 1
     assert "'Q' (U+0051)" in wrong.stderr
-    assert finished.run(*command, "--prefix", "Qx", "--allow-unk").returncode == 0
     assert finished.run(*command, "--prefix", "分", "--temperature", "-1", check=False).returncode == 2
 
 

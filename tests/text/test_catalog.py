@@ -58,6 +58,20 @@ def test_damaged_file_is_fetched_again(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "song.txt").write_bytes(TEXT[:2])
     assert fetch("song", tmp_path / "raw").read_bytes() == TEXT
+    assert (tmp_path / "raw" / ".song.txt.old").read_bytes() == TEXT[:2], "nothing is lost"
+
+
+def test_text_without_a_checksum_is_fetched_anew_each_time(entry: Path, tmp_path: Path) -> None:
+    catalog_file = tmp_path / "catalog.yaml"
+    lines = catalog_file.read_text().splitlines()
+    catalog_file.write_text("\n".join("  sha256: null" if "sha256" in line else line for line in lines))
+    assert fetch("song", tmp_path / "raw").read_bytes() == TEXT
+    entry.write_bytes(b"new")
+    assert fetch("song", tmp_path / "raw").read_bytes() == b"new"
+    entry.unlink()
+    with pytest.raises(RefrainError, match="download failed"):
+        fetch("song", tmp_path / "raw")
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["song.txt"], "and the old one stays"
 
 
 def test_failed_download_is_one_line(entry: Path, tmp_path: Path) -> None:

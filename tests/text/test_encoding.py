@@ -87,7 +87,17 @@ def test_damage_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         read_split(tmp_path / "good", "train", stored(TEXT, sha256="other"))
     folder = damaged("missing")
     (folder / first).unlink()
+    with pytest.raises(RefrainError, match="is part 1 of train, in the wrong place"):
+        read_split(folder, "train", vocab)
+    folder = damaged("cut off")
+    max((folder / "train").iterdir()).unlink()
     with pytest.raises(RefrainError, match=f"does not hold its {len(TEXT)} ids"):
+        read_split(folder, "train", vocab)
+    folder = damaged("swapped")
+    (folder / first).rename(folder / "other")
+    (folder / "train/part-00001.parquet").rename(folder / first)
+    (folder / "other").rename(folder / "train/part-00001.parquet")
+    with pytest.raises(RefrainError, match="is part 1 of train, in the wrong place"):
         read_split(folder, "train", vocab)
     folder = damaged("truncated")
     (folder / first).write_bytes((folder / first).read_bytes()[:-20])

@@ -18,6 +18,9 @@ TEXTS = st.text(alphabet=st.one_of(st.characters(codec="utf-8"), st.sampled_from
         ("letters", "  The Time-Machine, 1895!\n\nby H. G. Wells ", "the time machine by h g wells"),
         ("letters", "Über_Äpfel 2x 分开", "über äpfel x 分开"),
         ("letters", "... 12", ""),
+        ("letters", "İstanbul", "i\u0307stanbul"),
+        ("letters", "cafe\u0301 x² ½", "cafe\u0301 x"),
+        ("letters", "हिन्दी भाषा।", "हिन्दी भाषा"),
     ],
 )
 def test_known_answers(kind: str, text: str, expected: str) -> None:

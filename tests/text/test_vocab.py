@@ -38,7 +38,7 @@ def test_unknown_characters_are_named() -> None:
 def test_prefix_errors_name_the_characters() -> None:
     with pytest.raises(RefrainError, match=r"prefix 'az'.*'z' \(U\+007A\)"):
         vocab_of("ab").encode_prefix("az", allow_unk=True)
-    with pytest.raises(RefrainError, match="or allow <unk>"):
+    with pytest.raises(RefrainError, match=r"or set generate\.allow_unk"):
         vocab_of("ab", unk=True).encode_prefix("az", allow_unk=False)
     with pytest.raises(RefrainError, match="empty"):
         vocab_of("ab").encode_prefix("", allow_unk=False)
@@ -54,6 +54,11 @@ def test_decodes_back_to_the_same_text(text: str, unk: bool) -> None:
 @given(st.lists(TEXT))
 def test_counts_do_not_depend_on_chunks(chunks: list[str]) -> None:
     assert (count_chars(chunks) == count_chars(["".join(chunks)])).all()
+
+
+def test_empty_vocabulary_is_an_error() -> None:
+    with pytest.raises(RefrainError, match="min_count: 3 leaves no character"):
+        build_vocab(count_chars(["abba"]), unk=True, min_count=3)
 
 
 def test_file_round_trip(tmp_path: Path) -> None:

@@ -95,8 +95,6 @@ def test_best_weights_are_those_of_the_best_validation() -> None:
     for valid in ([3.0, 1.0, 2.0], [3.0, 2.0, 1.0]):
         recorder = Recorder(valid)
         weights.append(trainer(IDS, recorder, keep="best").run()["decoder.weight"].clone())
-    stopped = trainer(IDS, Recorder([3.0, 1.0]), keep="best", patience=None)
-    stopped.params = stopped.params.model_copy(update={"epochs": 2})
     assert not torch.equal(weights[0], weights[1])
     last = trainer(IDS, Recorder(), keep="last").run()["decoder.weight"]
     assert torch.equal(weights[1], last), "the best was the last"
@@ -138,6 +136,26 @@ def test_loss_that_is_not_finite_stops_with_step_norm_and_advice() -> None:
     ) as caught:
         work.run()
     assert "lower train.learning_rate or set train.clip" in str(caught.value)
+
+
+def test_weights_that_the_last_step_ruined_are_not_kept() -> None:
+    """No loss follows the last step, so its weights are looked at themselves."""
+    work = trainer(
+        IDS[:21],
+        Recorder(),
+        epochs=1,
+        num_steps=20,
+        batch_size=1,
+        sampling="random",
+        optimizer="sgd",
+        learning_rate=1e39,
+        clip=None,
+        schedule="constant",
+        warmup_steps=0,
+    )
+    assert work.steps_per_epoch == 1
+    with pytest.raises(RefrainError, match="the last step made the weights infinite"):
+        work.run()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

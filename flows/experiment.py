@@ -1,0 +1,38 @@
+"""Parameters changed for one run: checked before anything starts."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from dvc.utils.hydra import apply_overrides
+
+from flows.git import succeeds
+from pipeline.errors import RefrainError, first_line
+from pipeline.params import PARAMS_FILE, load_params
+
+
+def check_overrides(folder: Path, overrides: list[str]) -> None:
+    """Check what ``params.yaml`` would be with ``overrides``, given as ``dvc exp run -S`` takes them.
+
+    Raises :class:`RefrainError` naming the first that is wrong.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / PARAMS_FILE.name
+        shutil.copy(folder / PARAMS_FILE, copy)
+        try:
+            apply_overrides(str(copy), [override.removeprefix(f"{PARAMS_FILE}:") for override in overrides])
+        except DvcException as error:
+            raise RefrainError(f"set_params: {first_line(error.__cause__ or error)}") from None
+        try:
+            load_params(copy)
+        except RefrainError as error:
+            raise RefrainError(f"set_params: {str(error).removeprefix(f'{copy}: ')}") from None
+
+
+def text_not_in_git(folder: Path) -> list[str]:
+    """Options of ``dvc exp run`` that bring a text which git ignores to the experiment's own folder."""
+    path = load_params(folder / PARAMS_FILE).corpus.path
+    inside = not Path(path).is_absolute() and (folder / path).exists()
+    in_git = succeeds(folder, "ls-files", "--error-unmatch", path)
+    return ["--copy-paths", path] if inside and not in_git else []

@@ -1,0 +1,65 @@
+"""The gate: no model may get worse on held-out text by more than is allowed."""
+
+import math
+from dataclasses import dataclass
+
+from pipeline.params import BASELINES
+from pipeline.reporting.tables import Metrics, format_perplexity
+
+HELD_OUT = ("valid", "test")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Perplexity of one model on one split, accepted and new; None where there is none."""
+
+    model: str
+    split: str
+    before: float | None
+    after: float | None
+
+    @property
+    def change(self) -> float:
+        """Relative change; infinite where it cannot be told."""
+        if self.before is None or self.after is None or math.isnan(self.after):
+            return math.inf
+        return self.after / self.before - 1
+
+    def __str__(self) -> str:
+        before, after = ("none" if v is None else format_perplexity(v) for v in (self.before, self.after))
+        change = f" ({self.change:+.2%})" if math.isfinite(self.change) else ""
+        return f"{self.model} {self.split} {before} -> {after}{change}"
+
+
+def compare(before: Metrics, after: Metrics) -> list[Comparison]:
+    """Held-out perplexities of every model in either of two ``metrics.json``."""
+    models = [name for name in {**before, **after} if name not in BASELINES]
+    pairs = [
+        Comparison(model, split, _perplexity(before, model, split), _perplexity(after, model, split))
+        for model in models
+        for split in HELD_OUT
+    ]
+    return [pair for pair in pairs if pair.before is not None or pair.after is not None]
+
+
+def refusals(comparisons: list[Comparison], max_regression: float) -> list[str]:
+    """Why the new figures are not accepted, a line for each; empty if they are.
+
+    Refused are figures that are missing or no numbers, and perplexities above the accepted ones by more
+    than ``max_regression`` (0.01: one per cent). A model that was not there before has nothing to beat.
+    """
+    if not comparisons:
+        return ["there is no held-out perplexity to go by: give corpus.split.valid or test more than 0"]
+    reasons = []
+    for pair in comparisons:
+        if pair.after is None:
+            reasons.append(f"{pair}: the new figure is missing")
+        elif not math.isfinite(pair.after):
+            reasons.append(f"{pair}: the new figure is no number")
+        elif pair.before is not None and pair.after > pair.before * (1 + max_regression):
+            reasons.append(f"{pair}: worse by more than {max_regression:.2%}")
+    return reasons
+
+
+def _perplexity(metrics: Metrics, model: str, split: str) -> float | None:
+    return metrics.get(model, {}).get(split, {}).get("perplexity")

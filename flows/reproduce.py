@@ -1,0 +1,202 @@
+"""The pipeline as a Prefect flow: one task run for each DVC stage, side by side where DVC's graph allows.
+
+Run as a program (``python -m flows.reproduce``) it needs no server; with PREFECT_API_URL it reports there.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import cast
+from uuid import UUID
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, StateDetails
+from prefect.futures import PrefectFuture, wait
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
+from prefect.tasks import exponential_backoff
+
+from flows import results
+from flows.dag import Stage, cores, read_stages, threads_each
+from flows.experiment import check_overrides, text_not_in_git
+from flows.repro import Runner
+from pipeline.errors import RefrainError
+from pipeline.params import PARAMS_FILE, load_params
+from pipeline.training.progress_line import parse
+
+PROGRESS_SECONDS = 1
+"""Between two updates of an artifact, each of which waits for the server."""
+
+
+@flow(name="reproduce")
+def reproduce(
+    targets: list[str] | None = None,
+    force: bool = False,
+    max_parallel: int | None = None,
+    set_params: list[str] | None = None,
+    compare_to: str = "HEAD",
+) -> State[None]:
+    """Run what has changed of the pipeline in the current folder.
+
+    ``targets`` are stages (``train``, ``train@gru``; none: all) and ``force`` runs them unchanged, too. At
+    most ``max_parallel`` stages (none: one per core) run at a time and share the cores. ``set_params``
+    (``models.gru.hidden_size=512``) runs all of it as a DVC experiment instead, and leaves the workspace as
+    it is. The figures are shown beside those of the revision ``compare_to``.
+    """
+    folder = Path.cwd()
+    try:
+        load_params(folder / PARAMS_FILE)
+        if set_params:
+            if targets or force:
+                raise RefrainError("set_params runs the whole pipeline: leave targets and force out")
+            return run_experiment(folder, set_params, compare_to)
+        state = run_stages(folder, targets or [], force, max_parallel)
+        if state.is_completed():
+            results.publish(folder, compare_to)
+            results.link_report(folder)
+    except RefrainError as error:
+        return Failed(message=str(error))
+    return state
+
+
+def run_stages(folder: Path, targets: list[str], force: bool, max_parallel: int | None) -> State[None]:
+    """Run the stages of a DVC repository as tasks of the flow that calls this."""
+    if max_parallel is not None and max_parallel < 1:
+        raise RefrainError(f"max_parallel: {max_parallel} is wrong: it should be 1 or more")
+    most = max_parallel or cores()
+    stages = read_stages(folder, targets, force)
+    threads = threads_each(stages, most, cores())
+    runner = Runner(folder, most)
+    futures: dict[str, PrefectFuture[State[None]]] = {}
+    try:
+        for stage in stages:
+            futures[stage.name] = run_stage.with_options(name=stage.name, task_run_name=stage.name).submit(
+                stage,
+                threads[stage.name],
+                force,
+                runner,
+                wait_for=[futures[name] for name in stage.upstream],
+                return_state=False,
+            )
+        wait(list(futures.values()))
+    finally:
+        runner.stop()
+    return summary({name: future.state for name, future in futures.items()})
+
+
+def another_try_may_help(_task: object, _run: object, state: State[None]) -> bool:
+    """Whether a failed stage is worth another try: not so with wrong parameters."""
+    return bool(state.state_details.retriable)
+
+
+@task(
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=exponential_backoff(2),
+    retry_jitter_factor=1,
+    retry_condition_fn=another_try_may_help,
+)
+def run_stage(stage: Stage, threads: int, force: bool, runner: Runner) -> State[None]:
+    """Run one stage by DVC; its output is this task run's log."""
+    if not stage.to_run:
+        return Completed(name="Cached", message="nothing that it depends on has changed")
+    hear = Listener(stage.name)
+    outcome = runner.repro(stage.name, threads, force, hear.line)
+    if runner.stopped:
+        return Cancelled(message="stopped; the next run goes on from the last checkpoint")
+    if outcome.error is None:
+        hear.finish()
+        if outcome.cached:
+            return Completed(name="Cached", message="nothing that it depends on has changed")
+        return Completed(message=f"ran in {outcome.seconds:.1f} s with {threads} thread(s)")
+    return Failed(message=outcome.error, state_details=StateDetails(retriable=outcome.may_pass))
+
+
+class Listener:
+    """Passes a stage's output on to the log, and a training's progress to an artifact."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._log = get_run_logger()
+        self._artifact: UUID | None = None
+        self._told = 0.0
+
+    def line(self, line: str) -> None:
+        """Hear one line."""
+        self._log.info(line)
+        progress = parse(line)
+        if not progress:
+            return
+        percent = 100 * progress.epoch / progress.epochs
+        if self._artifact is None:
+            self._told = time.monotonic()
+            key = f"progress-{results.slug(self._name)}"
+            self._artifact = cast(UUID, create_progress_artifact(percent, key=key, description=line))
+        elif time.monotonic() - self._told >= PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            update_progress_artifact(self._artifact, percent, description=line)
+
+    def finish(self) -> None:
+        """The stage has come to its end: early stopping may have ended it before the last epoch."""
+        if self._artifact is not None:
+            update_progress_artifact(self._artifact, 100.0)
+
+
+def summary(states: dict[str, State[None]]) -> State[None]:
+    """The state of the whole run, from those of its stages."""
+    failed = {
+        name: state.message for name, state in states.items() if state.is_failed() or state.is_crashed()
+    }
+    if failed:
+        return Failed(message="; ".join(f"{name}: {message}" for name, message in failed.items()))
+    ran = [name for name, state in states.items() if state.name != "Cached"]
+    if not ran:
+        return Completed(name="Cached", message="nothing has changed")
+    return Completed(message=f"ran {', '.join(ran)}")
+
+
+def run_experiment(folder: Path, set_params: list[str], compare_to: str) -> State[None]:
+    """Run the pipeline with other parameters, as a DVC experiment in a folder of its own."""
+    check_overrides(folder, set_params)
+    runner = Runner(folder, 1)
+    try:
+        future = experiment.submit(set_params, runner)
+        future.wait()
+    finally:
+        runner.stop()
+    if future.state.is_completed():
+        name = str(future.result())
+        results.publish_changes(folder, compare_to, name)
+        return Completed(message=f"experiment {name}: `dvc exp show`, `dvc exp apply {name}`")
+    return Failed(message=future.state.message)
+
+
+@task(name="experiment", cache_policy=NO_CACHE)
+def experiment(set_params: list[str], runner: Runner) -> str | State[None]:
+    """Run ``dvc exp run --temp`` and return the experiment's name."""
+    name = f"flow-{str(flow_run.id)[-12:]}"
+    overrides = [argument for override in set_params for argument in ("--set-param", override)]
+    hear = Listener("experiment")
+    command = ["exp", "run", "--temp", "--name", name, *overrides, *text_not_in_git(runner.folder)]
+    outcome = runner.dvc(command, {}, hear.line)
+    return Failed(message=outcome.error) if outcome.error else name
+
+
+def main() -> None:
+    """Run the flow from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m flows.reproduce", description=__doc__)
+    parser.add_argument("targets", nargs="*", help="stages (all)")
+    parser.add_argument("--force", action="store_true", help="run unchanged stages, too")
+    parser.add_argument("--max-parallel", type=int, help="stages that may run at a time (one per core)")
+    parser.add_argument("-S", "--set-param", action="append", dest="set_params", metavar="KEY=VALUE")
+    parser.add_argument("--compare-to", default="HEAD", help="revision to show differences to (HEAD)")
+    state = reproduce(**vars(parser.parse_args()), return_state=True)
+    if not state.is_completed():
+        sys.exit(f"error: {state.message}")
+
+
+if __name__ == "__main__":
+    main()

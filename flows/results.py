@@ -1,0 +1,103 @@
+"""What a run gave, as Prefect artifacts."""
+
+import base64
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
+
+from pipeline import artifacts
+from pipeline.errors import RefrainError, first_line
+from pipeline.reporting.tables import format_perplexity, perplexity_rows, read_metrics, splits_of
+
+
+def slug(name: str) -> str:
+    """A name as an artifact's key may be: small letters, digits, dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())
+
+
+def publish(folder: Path, compare_to: str) -> None:
+    """Metrics, changes since a revision, samples and learning curves."""
+    metrics = folder / artifacts.METRICS
+    if metrics.exists():
+        create_table_artifact(metrics_table(metrics), key="metrics", description="perplexity")
+    publish_changes(folder, compare_to, None)
+    samples, curves = folder / artifacts.SAMPLES_MD, folder / artifacts.CURVES
+    if samples.exists():
+        create_markdown_artifact(samples.read_text(encoding="utf-8"), key="samples")
+    if curves.exists():
+        picture = base64.b64encode(curves.read_bytes()).decode()
+        create_image_artifact(
+            f"data:image/svg+xml;base64,{picture}", key="learning-curves", description="learning curves"
+        )
+
+
+def link_report(folder: Path) -> None:
+    """Where the report is."""
+    report = folder / artifacts.INDEX
+    if report.exists():
+        create_link_artifact(report.resolve().as_uri(), link_text=str(artifacts.INDEX), key="report")
+
+
+def publish_changes(folder: Path, before: str, after: str | None) -> None:
+    """The table of changes between two revisions (``after`` None: the workspace)."""
+    changes = changes_table(folder, before, after)
+    if changes:
+        create_table_artifact(changes, key="changes", description=f"{after or 'this run'} against {before}")
+    else:
+        create_markdown_artifact(f"No figure differs from those at {before}.", key="changes")
+
+
+def metrics_table(path: Path) -> list[dict[str, Any]]:
+    """Perplexity by model and split, baselines last."""
+    metrics = read_metrics(path)
+    splits = splits_of(metrics)
+    return [
+        {"model": row.name, **dict(zip(splits, row.perplexities, strict=True))}
+        for row in perplexity_rows(metrics)
+    ]
+
+
+def changes_table(folder: Path, before: str, after: str | None) -> list[dict[str, Any]]:
+    """Perplexities that differ between two revisions, as ``dvc metrics diff`` has them."""
+    try:
+        with Repo(str(folder), _wait_for_lock=True) as repo:
+            diff = repo.metrics.diff(a_rev=before, b_rev=after or "workspace").get("diff", {})
+    except DvcException as error:
+        raise RefrainError(f"compare_to: {before}: {first_line(error)}") from None
+    rows = []
+    for key, change in diff.get(str(artifacts.METRICS), {}).items():
+        what, _, figure = key.rpartition(".")
+        if figure == "perplexity":
+            model, _, split = what.rpartition(".")
+            old, new = change.get("old"), change.get("new")
+            rows.append(
+                {
+                    "model": model,
+                    "split": split,
+                    "before": "" if old is None else format_perplexity(old),
+                    "after": "" if new is None else format_perplexity(new),
+                    "change": verdict(old, new),
+                }
+            )
+    return rows
+
+
+def verdict(old: float | None, new: float | None) -> str:
+    """Better or worse, and by how much: of perplexities, lower is better."""
+    if old is None:
+        return "new"
+    if new is None:
+        return "gone"
+    if math.isnan(new):
+        return "✗ not a number"
+    return f"{'✓ better' if new < old else '✗ worse'} by {abs(new / old - 1):.2%}"

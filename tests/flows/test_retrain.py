@@ -1,0 +1,96 @@
+"""The flow `retrain` against a real server."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flows.git import git
+from tests.conftest import Project
+from tests.flows.conftest import Api, run_flow
+
+pytestmark = pytest.mark.server
+
+
+def test_accepts_then_rests_then_refuses(again: Project, api: Api) -> None:
+    before = json.loads((again.folder / "reports/metrics.json").read_text(encoding="utf-8"))
+    remote = again.folder.parent / "remote"
+    again.run("dvc", "remote", "add", "-d", "store", str(remote))
+    again.edit("  length: 20", "  length: 21")
+    again.commit("longer samples")
+    head = git(again.folder, "rev-parse", "HEAD")
+
+    result = run_flow(again, "retrain")
+    assert result.returncode == 0, result.stderr
+    run = api.flow_runs()[0]
+    assert run["state"]["type"] == "COMPLETED"
+    tasks = api.task_runs(run["id"])
+    assert tasks["train@gru"]["state"]["name"] == "Cached"
+    assert tasks["generate"]["state"]["message"].startswith("ran in")
+    assert git(again.folder, "rev-parse", "HEAD~1") == head
+    message = git(again.folder, "log", "-1", "--format=%B")
+    assert message.startswith("Retrain: perplexity rnn +0.00%, gru +0.00%")
+    assert f"gru test {before['gru']['test']['perplexity']:.1f} -> " in message
+    assert git(again.folder, "status", "--porcelain") == ""
+    again.run("dvc", "checkout")
+    assert "up to date" in again.run("dvc", "status").stdout
+    assert list(remote.rglob("*")), "data went to the default remote"
+    assert {"gate", "metrics", "changes", "samples"} <= set(api.artifacts(run["id"]))
+
+    result = run_flow(again, "retrain")
+    assert result.returncode == 0, result.stderr
+    assert api.flow_runs()[0]["state"]["name"] == "Cached"
+    assert git(again.folder, "rev-parse", "HEAD~1") == head
+
+    again.edit("  gru: {cell: gru,", "  gru: {cell: gru, train: {epochs: 1, learning_rate: 1.0e-6},")
+    again.commit("a worse GRU")
+    head, lock = git(again.folder, "rev-parse", "HEAD"), (again.folder / "dvc.lock").read_bytes()
+    stored = set(remote.rglob("*"))
+    result = run_flow(again, "retrain")
+    assert result.returncode == 1
+    reason = api.flow_runs()[0]["state"]["message"]
+    assert f"gru test {before['gru']['test']['perplexity']:.1f} -> " in reason
+    assert "worse by more than 1.00%" in reason
+    assert "rnn" not in reason
+    assert git(again.folder, "rev-parse", "HEAD") == head
+    assert (again.folder / "dvc.lock").read_bytes() == lock
+    assert set(remote.rglob("*")) == stored
+    assert git(again.folder, "status", "--porcelain") == ""
+
+    (again.folder / "params.yaml").write_text("half an edit")
+    result = run_flow(again, "retrain")
+    assert "error: branch main has uncommitted changes" in result.stderr
+
+
+def test_refreshes_texts_from_the_catalogue_and_imports(
+    again: Project, api: Api, web: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REFRAIN_CORPORA", raising=False)
+    address, served = web
+    text = (again.folder / "data/raw/lyrics.txt").read_text(encoding="utf-8")
+    (served / "songs.txt").write_text(text, encoding="utf-8")
+    (served / "notes.txt").write_text("one", encoding="utf-8")
+    with (again.folder / "data/catalog.yaml").open("a", encoding="utf-8") as file:
+        file.write(
+            f"\nsongs:\n  url: {address}/songs.txt\n  file: songs.txt\n  sha256: null\n"
+            "  normalize: lyrics\n  licence: CC0\n"
+        )
+    again.edit("path: data/raw/lyrics.txt", "path: data/raw/songs.txt")
+    again.edit("  max_chars: 3000", "  max_chars: 1000")
+    again.edit("max_regression: 0.01", "max_regression: 9.0")  # another text, other figures
+    (again.folder / "imported").mkdir()
+    again.run("dvc", "import-url", f"{address}/notes.txt", "imported/notes.txt")
+    again.commit("a text from the catalogue, and an import")
+    (again.folder / "reports/metrics.json").write_text("{}")
+    again.commit("nothing to compare with")
+    (served / "notes.txt").write_text("two!", encoding="utf-8")
+    result = run_flow(again, "retrain")
+    assert result.returncode == 0, result.stderr
+    changed = git(again.folder, "show", "--name-only", "--format=")
+    assert "imported/notes.txt.dvc" in changed
+    assert "size: 4" in (again.folder / "imported/notes.txt.dvc").read_text()
+    (served / "songs.txt").write_text("另" + text, encoding="utf-8")
+    result = run_flow(again, "retrain")
+    assert result.returncode == 0, result.stderr
+    tasks = api.task_runs(api.flow_runs()[0]["id"])
+    assert tasks["build_vocab"]["state"]["message"].startswith("ran in"), "the text is a new one"
