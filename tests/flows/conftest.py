@@ -75,13 +75,24 @@ class Api:
         return response.json() if response.content else None
 
     def flow_runs(self) -> list[dict]:
-        """All flow runs, the newest first."""
-        return self.post("/flow_runs/filter", sort="START_TIME_DESC")  # type: ignore[return-value]
+        """All flow runs that have started, the newest first."""
+        started = {"start_time": {"is_null_": False}}
+        return self.post("/flow_runs/filter", flow_runs=started, sort="START_TIME_DESC")  # type: ignore[return-value]
 
-    def task_runs(self, flow_run_id: str) -> dict[str, dict]:
-        """The task runs of a flow run by name."""
-        found = self.post("/task_runs/filter", flow_runs={"id": {"any_": [flow_run_id]}})
-        return {run["name"]: run for run in found}  # type: ignore[attr-defined]
+    def task_runs(self, flow_run_id: str, expected: dict[str, str]) -> dict[str, dict]:
+        """The task runs of a flow run by name, of which some must come to be in the ``expected`` states.
+
+        A server learns of task runs from events, and may do so after it knows the end of their flow run.
+        """
+        deadline = time.monotonic() + 60
+        while True:
+            found = self.post("/task_runs/filter", flow_runs={"id": {"any_": [flow_run_id]}})
+            runs = {run["name"]: run for run in found}  # type: ignore[attr-defined]
+            states = {name: run["state"]["name"] for name, run in runs.items()}
+            if expected.items() <= states.items():
+                return runs
+            assert time.monotonic() < deadline, f"{states}, not {expected}"
+            time.sleep(0.2)
 
     def artifacts(self, flow_run_id: str) -> dict[str, dict]:
         """The artifacts of a flow run by key."""
