@@ -23,6 +23,7 @@ from flows import results
 from flows.dag import Stage, cores, read_stages, threads_each
 from flows.experiment import check_overrides, text_not_in_git
 from flows.repro import Runner
+from flows.server import temporary_server
 from pipeline.errors import RefrainError
 from pipeline.params import PARAMS_FILE, load_params
 from pipeline.training.progress_line import parse
@@ -193,7 +194,9 @@ def main() -> None:
     parser.add_argument("--max-parallel", type=int, help="stages that may run at a time (one per core)")
     parser.add_argument("-S", "--set-param", action="append", dest="set_params", metavar="KEY=VALUE")
     parser.add_argument("--compare-to", default="HEAD", help="revision to show differences to (HEAD)")
-    state = reproduce(**vars(parser.parse_args()), return_state=True)
+    arguments = parser.parse_args()
+    temporary_server()
+    state = reproduce(**vars(arguments), return_state=True)
     if not state.is_completed():
         sys.exit(f"error: {state.message}")
 

@@ -24,6 +24,7 @@ from flows.gate import Comparison, compare, refusals
 from flows.git import git, succeeds
 from flows.repro import Runner, run_program
 from flows.reproduce import run_stages
+from flows.server import temporary_server
 from flows.worktree import Tree, land, upstream, worktree
 from pipeline import artifacts
 from pipeline.errors import RefrainError
@@ -181,7 +182,9 @@ def main() -> None:
     parser.add_argument("--branch", default="main", help="branch to run and commit to (main)")
     parser.add_argument("--push", action="store_true", help="git push to the branch's upstream")
     parser.add_argument("--max-parallel", type=int, help="stages that may run at a time (one per core)")
-    state = retrain(**vars(parser.parse_args()), return_state=True)
+    arguments = parser.parse_args()
+    temporary_server()
+    state = retrain(**vars(arguments), return_state=True)
     if not state.is_completed():
         sys.exit(f"error: {state.message}")
 
