@@ -112,6 +112,7 @@ class TrainParams(Section):
     patience: Count | None
     evaluate_every: Count
     precision: Literal["highest", "high", "medium"]
+    implementation: Literal["auto", "reference", "torch", "fused"]
     sample: SampleParams
 
 

@@ -144,6 +144,7 @@ train:
   patience: null
   evaluate_every: 2
   precision: highest
+  implementation: auto
   sample: {every: 2, prefixes: [分开], length: 10}
 models:
   rnn: {cell: rnn, hidden_size: 16, num_layers: 1}

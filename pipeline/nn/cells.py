@@ -87,6 +87,4 @@ def run_layer(kind: str, x: Tensor, state: State, weight_hh: Tensor, bias_hh: Te
     for x_t in x:
         state = step(x_t, state, weight_hh, bias_hh)
         outputs.append(state[0])
-    if not outputs:
-        return x.new_empty(0, *state[0].shape), state
     return torch.stack(outputs), state

@@ -20,9 +20,11 @@ from torch.autograd.function import once_differentiable
 from pipeline.nn.cells import State
 
 
-def _previous(first: Tensor, sequence: Tensor) -> Tensor:
-    """The states each step started from: ``first``, then ``sequence`` without its last entry."""
-    return torch.cat([first.unsqueeze(0), sequence[:-1]])
+def _states(first: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Room for a sequence of states: all of it, the states that steps start from, those they end in."""
+    states = first.new_empty(steps + 1, *first.shape)
+    states[0] = first
+    return states, states[:-1], states[1:]
 
 
 def _weight_gradients(da: Tensor, h_previous: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,31 +33,44 @@ def _weight_gradients(da: Tensor, h_previous: Tensor) -> tuple[Tensor, Tensor]:
     return da.t() @ h_previous.flatten(0, 1), da.sum(0)
 
 
+def _one_minus_square(y: Tensor, out: Tensor | None = None) -> Tensor:
+    """The derivative of tanh, from its value: ``1 - y^2``."""
+    return torch.addcmul(y.new_ones(()), y, y, value=-1, out=out)
+
+
+def _minus_square(y: Tensor) -> Tensor:
+    """The derivative of the sigmoid, from its value: ``y - y^2``."""
+    return torch.addcmul(y, y, y, value=-1)
+
+
 class _RNN(torch.autograd.Function):
     """``h_t = f(x_t + W h_{t-1} + b)``; with ``D_t = f'``: ``da_t = dh_t D_t``, ``dh_{t-1} += da_t W``."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h0: Tensor, w: Tensor, b: Tensor, relu: bool) -> Tensor:
-        output = x + b
-        h, w_t = h0, w.t()
+        states, _, output = _states(h0, len(x))
+        torch.add(x, b, out=output)
+        w_t = w.t().contiguous()
+        h = h0
         for h_t in output.unbind():
             h_t.addmm_(h, w_t)
             h_t.relu_() if relu else h_t.tanh_()
             h = h_t
-        ctx.save_for_backward(output, h0, w)
+        ctx.save_for_backward(states, w)
         ctx.relu = relu
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        output, h0, w = ctx.saved_tensors
-        da = (output > 0).to(output.dtype) if ctx.relu else 1 - output * output
-        dh = torch.zeros_like(h0)
+        states, w = ctx.saved_tensors
+        h_previous, output = states[:-1], states[1:]
+        da = (output > 0).to(output.dtype) if ctx.relu else _one_minus_square(output)
+        dh = torch.zeros_like(output[0])
         for da_t, grad_t in zip(reversed(da.unbind()), reversed(grad_output.unbind()), strict=True):
             da_t.mul_(dh.add_(grad_t))
             torch.mm(da_t, w, out=dh)
-        return da, dh, *_weight_gradients(da, _previous(h0, output)), None
+        return da, dh, *_weight_gradients(da, h_previous), None
 
 
 class _GRU(torch.autograd.Function):
@@ -67,46 +82,58 @@ class _GRU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h0: Tensor, w: Tensor, b: Tensor) -> Tensor:
-        steps, batch, hidden = *x.shape[:2], h0.shape[-1]
+        hidden = h0.shape[-1]
+        both, last = slice(0, 2 * hidden), slice(2 * hidden, None)
         # gates holds r and z once a step is done, and m where n's input was.
-        gates = torch.cat(
-            [x[..., : 2 * hidden] + b[: 2 * hidden], b[2 * hidden :].expand(steps, batch, -1)], -1
+        gates = torch.empty_like(x)
+        torch.add(x[..., both], b[both], out=gates[..., both])
+        gates[..., last] = b[last]
+        new = x.new_empty(*x.shape[:2], hidden)
+        states, _, output = _states(h0, len(x))
+        r, _, m = (gate.unbind() for gate in gates.split(hidden, -1))
+        steps = zip(
+            gates.unbind(),
+            gates[..., both].unbind(),
+            gates[..., hidden : 2 * hidden].unbind(),
+            r,
+            m,
+            x[..., last].unbind(),
+            new.unbind(),
+            output.unbind(),
+            strict=True,
         )
-        new = torch.empty_like(gates[..., :hidden])
-        output = torch.empty_like(new)
-        h, w_t = h0, w.t()
-        for a_t, x_n, n_t, h_t in zip(
-            gates.unbind(), x[..., 2 * hidden :].unbind(), new.unbind(), output.unbind(), strict=True
-        ):
+        w_t = w.t().contiguous()
+        h = h0
+        for a_t, rz_t, z_t, r_t, m_t, x_n, n_t, h_t in steps:
             a_t.addmm_(h, w_t)
-            r, z, m = a_t.split(hidden, -1)
-            a_t[:, : 2 * hidden].sigmoid_()
-            torch.addcmul(x_n, r, m, out=n_t).tanh_()
-            torch.lerp(n_t, h, z, out=h_t)
+            rz_t.sigmoid_()
+            torch.addcmul(x_n, r_t, m_t, out=n_t).tanh_()
+            torch.lerp(n_t, h, z_t, out=h_t)
             h = h_t
-        ctx.save_for_backward(gates, new, output, h0, w)
+        ctx.save_for_backward(gates, new, states, w)
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        gates, n, output, h0, w = ctx.saved_tensors
+        gates, n, states, w = ctx.saved_tensors
         steps, batch, hidden = n.shape
         r, z, m = gates.split(hidden, -1)
-        h_previous = _previous(h0, output)
-        # Factors of dh in [da_r, da_z, dm], for all steps at once.
-        by_n = (1 - z) * (1 - n * n)
-        by_gate = gates.new_empty(steps, batch, 3, hidden)
-        torch.mul(by_n * m, r * (1 - r), out=by_gate[:, :, 0])
-        torch.mul(h_previous - n, z * (1 - z), out=by_gate[:, :, 1])
-        torch.mul(by_n, r, out=by_gate[:, :, 2])
-        dh = torch.zeros_like(h0)
-        for t in range(steps - 1, -1, -1):
-            dh.add_(grad_output[t])
-            by_gate[t].mul_(dh.unsqueeze(1))
-            by_n[t].mul_(dh)
-            dh.mul_(z[t]).addmm_(by_gate[t].flatten(1), w)
-        da_h = by_gate.flatten(2)
+        h_previous = states[:-1]
+        # Factors of dh in [da_n, da_r, da_z, dm], for all steps at once.
+        da = gates.new_empty(steps, batch, 4, hidden)
+        by_n, by_r, by_z, by_m = da.unbind(2)
+        torch.addcmul(slope := _one_minus_square(n), slope, z, value=-1, out=by_n)
+        torch.mul(by_n, r, out=by_m)
+        torch.mul(_minus_square(r).mul_(m), by_n, out=by_r)
+        torch.mul(_minus_square(z), torch.sub(h_previous, n, out=slope), out=by_z)
+        da_h = da[:, :, 1:].flatten(2)
+        dh = torch.zeros_like(states[0])
+        backwards = (reversed(t.unbind()) for t in (da, da_h, z, grad_output))
+        for da_t, da_h_t, z_t, grad_t in zip(*backwards, strict=True):
+            dh.add_(grad_t)
+            da_t.mul_(dh.unsqueeze(1))
+            dh.mul_(z_t).addmm_(da_h_t, w)
         grad_x = torch.cat([da_h[..., : 2 * hidden], by_n], -1)
         return grad_x, dh, *_weight_gradients(da_h, h_previous)
 
@@ -123,54 +150,66 @@ class _LSTM(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, h0: Tensor, c0: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         hidden = h0.shape[-1]
         gates = x + b
-        cells = torch.empty_like(gates[..., :hidden])
-        tanh_cells = torch.empty_like(cells)
-        output = torch.empty_like(cells)
-        h, c, w_t = h0, c0, w.t()
-        for a_t, c_t, tanh_t, h_t in zip(
-            gates.unbind(), cells.unbind(), tanh_cells.unbind(), output.unbind(), strict=True
-        ):
+        states, _, output = _states(h0, len(x))
+        cells, _, new_cells = _states(c0, len(x))
+        tanh_cells = torch.empty_like(output)
+        i, f, g, o = (gate.unbind() for gate in gates.split(hidden, -1))
+        steps = zip(
+            gates.unbind(),
+            gates[..., : 2 * hidden].unbind(),
+            i,
+            f,
+            g,
+            o,
+            new_cells.unbind(),
+            tanh_cells.unbind(),
+            output.unbind(),
+            strict=True,
+        )
+        w_t = w.t().contiguous()
+        h, c = h0, c0
+        for a_t, if_t, i_t, f_t, g_t, o_t, c_t, tanh_t, h_t in steps:
             a_t.addmm_(h, w_t)
-            a_t[:, : 2 * hidden].sigmoid_()
-            a_t[:, 2 * hidden : 3 * hidden].tanh_()
-            a_t[:, 3 * hidden :].sigmoid_()
-            i, f, g, o = a_t.split(hidden, -1)
-            torch.mul(f, c, out=c_t).addcmul_(i, g)
-            torch.mul(o, torch.tanh(c_t, out=tanh_t), out=h_t)
+            if_t.sigmoid_()
+            g_t.tanh_()
+            o_t.sigmoid_()
+            torch.mul(f_t, c, out=c_t).addcmul_(i_t, g_t)
+            torch.mul(o_t, torch.tanh(c_t, out=tanh_t), out=h_t)
             h, c = h_t, c_t
-        ctx.save_for_backward(gates, cells, tanh_cells, output, h0, c0, w)
+        ctx.save_for_backward(gates, cells, tanh_cells, states, w)
         # A copy, so that the cells kept for the backward pass are not also an output.
         return output, c.clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor, grad_c: Tensor) -> tuple[Tensor | None, ...]:
-        gates, cells, tanh_cells, output, h0, c0, w = ctx.saved_tensors
-        steps, batch, hidden = cells.shape
+        gates, cells, tanh_cells, states, w = ctx.saved_tensors
+        steps, batch, hidden = tanh_cells.shape
         i, f, g, o = gates.split(hidden, -1)
         # Factors of dc in [da_i, da_f, da_g] and of dh in da_o, for all steps at once.
         da = gates.new_empty(steps, batch, 4, hidden)
-        torch.mul(g, i * (1 - i), out=da[:, :, 0])
-        torch.mul(_previous(c0, cells), f * (1 - f), out=da[:, :, 1])
-        torch.mul(i, 1 - g * g, out=da[:, :, 2])
-        torch.mul(tanh_cells, o * (1 - o), out=da[:, :, 3])
-        dc_by_dh = o * (1 - tanh_cells * tanh_cells)
-        dh, dc = torch.zeros_like(h0), grad_c.clone()
-        for t in range(steps - 1, -1, -1):
-            dh.add_(grad_output[t])
-            dc.addcmul_(dh, dc_by_dh[t])
-            da[t, :, :3].mul_(dc.unsqueeze(1))
-            da[t, :, 3].mul_(dh)
-            dc.mul_(f[t])
-            torch.mm(da[t].flatten(1), w, out=dh)
-        da = da.flatten(2)
-        return da, dh, dc, *_weight_gradients(da, _previous(h0, output))
+        torch.mul(g, _minus_square(i), out=da[:, :, 0])
+        torch.mul(cells[:-1], _minus_square(f), out=da[:, :, 1])
+        torch.mul(i, _one_minus_square(g), out=da[:, :, 2])
+        torch.mul(tanh_cells, _minus_square(o), out=da[:, :, 3])
+        dc_by_dh = _one_minus_square(tanh_cells).mul_(o)
+        da_h = da.flatten(2)
+        dh, dc = torch.zeros_like(states[0]), grad_c.clone()
+        backwards = (
+            reversed(t.unbind()) for t in (da[:, :, :3], da[:, :, 3], da_h, dc_by_dh, f, grad_output)
+        )
+        for ifg_t, o_t, da_t, dc_by_dh_t, f_t, grad_t in zip(*backwards, strict=True):
+            dh.add_(grad_t)
+            dc.addcmul_(dh, dc_by_dh_t)
+            ifg_t.mul_(dc.unsqueeze(1))
+            o_t.mul_(dh)
+            dc.mul_(f_t)
+            torch.mm(da_t, w, out=dh)
+        return da_h, dh, dc, *_weight_gradients(da_h, states[:-1])
 
 
 def run_layer(kind: str, x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) -> tuple[Tensor, State]:
     """Run one layer over a sequence; same arguments and results as :func:`cells.run_layer`."""
-    if not len(x):
-        return x.new_empty(0, *state[0].shape), state
     if kind == "lstm":
         output, c = _LSTM.apply(x, *state, weight_hh, bias_hh)
         return output, (output[-1], c)

@@ -23,8 +23,8 @@ from torch.nn import functional
 
 from pipeline.artifacts import write_bytes
 from pipeline.errors import RefrainError, first_line
-from pipeline.nn import fused
 from pipeline.nn.cells import CELLS, State
+from pipeline.nn.recurrent import Implementation, Weights, run_layer
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class RecurrentWeights(nn.Module):
             for name, tensor in shapes.items():
                 self.register_parameter(f"{name}_l{layer}", nn.Parameter(tensor.uniform_(-bound, bound)))
 
-    def layer(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def layer(self, index: int) -> Weights:
         """``weight_ih, weight_hh, bias_ih, bias_hh`` of one layer."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         first, second, third, fourth = (self.get_parameter(f"{name}_l{index}") for name in names)
@@ -82,12 +82,13 @@ class CharLM(nn.Module):
 
     Input is a one-hot character, as a row of the input weights and never as a dense vector, or an
     embedding. ``dropout`` acts on the embedding, between layers and before the decoder (Zaremba et al.,
-    2014). ``tied`` shares the embedding with the decoder (Press & Wolf, 2017).
+    2014). ``tied`` shares the embedding with the decoder (Press & Wolf, 2017). ``implementation`` says how
+    the layers are computed, not what: see :mod:`pipeline.nn.recurrent`.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, implementation: Implementation = "auto") -> None:
         super().__init__()
-        self.config = config
+        self.config, self.implementation = config, implementation
         self.embedding = (
             nn.Embedding(config.vocab_size, config.embedding_size) if config.embedding_size else None
         )
@@ -115,13 +116,10 @@ class CharLM(nn.Module):
         inputs = self._drop(self.embedding(ids)) if self.embedding is not None else ids
         new_states = []
         for index in range(self.config.num_layers):
-            weight_ih, weight_hh, bias_ih, bias_hh = self.rnn.layer(index)
-            if inputs.is_floating_point():
-                x = functional.linear(inputs, weight_ih, bias_ih)
-            else:
-                x = functional.embedding(inputs, weight_ih.t()) + bias_ih
-            layer_state = tuple(tensor[index] for tensor in state)
-            outputs, layer_state = fused.run_layer(self.config.kind, x, layer_state, weight_hh, bias_hh)
+            weights, layer_state = self.rnn.layer(index), tuple(tensor[index] for tensor in state)
+            outputs, layer_state = run_layer(
+                self.implementation, self.config.kind, inputs, layer_state, weights
+            )
             inputs = self._drop(outputs)
             new_states.append(layer_state)
         return inputs, tuple(torch.stack(tensors) for tensors in zip(*new_states, strict=True))

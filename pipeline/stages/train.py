@@ -60,7 +60,8 @@ def main(model: str) -> None:
     checkpoint = read_checkpoint(path, identity)
 
     torch.manual_seed(params.seed)
-    lm = CharLM(ModelConfig(vocab_size=len(stored.vocab), **architecture)).to(device)
+    config = ModelConfig(vocab_size=len(stored.vocab), **architecture)
+    lm = CharLM(config, train.implementation).to(device)
     progress = Progress(model, train.epochs, train.sample.prefixes)
     with Curves(artifacts.TRAIN_REPORTS / model, train.sample.prefixes) as curves:
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pipeline.params import TrainParams
 
 
-def make_optimizer(params: TrainParams, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def make_optimizer(params: TrainParams, weights: Iterable[Tensor]) -> torch.optim.Optimizer:
     """SGD, Adam (Kingma & Ba, 2015) or AdamW (Loshchilov & Hutter, 2019), with PyTorch's other defaults."""
     kinds: dict[str, type[torch.optim.Optimizer]] = {
         "sgd": torch.optim.SGD,
@@ -30,7 +30,7 @@ def learning_rate(params: TrainParams, step: int, total_steps: int) -> float:
     return params.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def clip_gradients(weights: list[nn.Parameter], most: float | None) -> Tensor:
+def clip_gradients(weights: list[Tensor], most: float | None) -> Tensor:
     """Scale all gradients so that their global norm is at most ``most`` (Pascanu et al., 2013).
 
     Returns the norm before that, still on the device.

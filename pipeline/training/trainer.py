@@ -11,14 +11,13 @@ from types import FrameType
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from pipeline import seeds
 from pipeline.device import get_rng_states, set_rng_states
 from pipeline.errors import RefrainError
 from pipeline.nn.cells import State
 from pipeline.nn.language_model import CharLM, detach, next_lanes
-from pipeline.nn.loss import perplexity
+from pipeline.nn.loss import linear_cross_entropy, perplexity
 from pipeline.params import TrainParams
 from pipeline.text import batches
 from pipeline.training.checkpoint import Checkpoint, flatten_optimizer, restore_optimizer
@@ -76,7 +75,7 @@ class Trainer:
     ) -> None:
         self.model, self.ids, self.params, self.seed, self.hooks = model, ids, params, seed, hooks
         self.checkpoint_seconds = checkpoint_seconds
-        self.weights = list(model.parameters())
+        self.weights = [_in_memory_order(weight.detach()).requires_grad_() for weight in model.parameters()]
         self.optimizer = make_optimizer(params, self.weights)
         count = batches.num_random if params.sampling == "random" else batches.num_consecutive
         self.steps_per_epoch = count(len(ids), params.batch_size, params.num_steps)
@@ -167,10 +166,13 @@ class Trainer:
             group["lr"] = learning_rate(self.params, self.steps_done, total)
         carried = self.params.sampling == "consecutive"
         state = self.state if carried else self.model.initial_state(inputs.shape[1])
-        logits, state = self.model(inputs, state)
-        loss = functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
-        self.optimizer.zero_grad()
+        outputs, state = self.model.outputs(inputs, state)
+        decoder = self.model.decoder
+        loss = linear_cross_entropy(outputs.flatten(0, 1), decoder.weight, decoder.bias, labels.flatten())
+        self.model.zero_grad()
         loss.backward()
+        for weight, parameter in zip(self.weights, self.model.parameters(), strict=True):
+            weight.grad = None if parameter.grad is None else _in_memory_order(parameter.grad)
         self.losses[index] = loss.detach()
         self.norms[index] = clip_gradients(self.weights, self.params.clip)
         self.optimizer.step()
@@ -227,6 +229,11 @@ class Trainer:
 
     def _is_tied(self, name: str) -> bool:
         return self.model.config.tied and name == "embedding.weight"
+
+
+def _in_memory_order(matrix: Tensor) -> Tensor:
+    """The same numbers with rows that lie in memory one after the other: fused optimisers copy others."""
+    return matrix if matrix.is_contiguous() else matrix.t()
 
 
 @contextmanager

@@ -28,6 +28,7 @@ def train_params(**changes: Any) -> TrainParams:
         "patience": None,
         "evaluate_every": 1,
         "precision": "highest",
+        "implementation": "auto",
         "sample": {"every": 0, "prefixes": [], "length": 5},
     }
     return TrainParams.model_validate(settings | changes)
