@@ -76,26 +76,31 @@ def generate(
     import torch
 
     from pipeline import seeds
+    from pipeline.inference.stepper import Stepper
 
     device = model.decoder.weight.device
-    longest = max(map(len, prefixes))
-    uniforms = torch.stack(
-        [torch.rand(length, generator=seeds.generator(seed, "sample", i)) for i in range(len(prefixes))]
-    ).to(device)
-    padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in prefixes], device=device)
-    lengths = torch.tensor(list(map(len, prefixes)), device=device)
-    steps = torch.arange(longest + length, device=device)
-    text = torch.cat([padded, padded.new_zeros(len(prefixes), length)], dim=1)
+    streams, lengths = len(prefixes), torch.tensor(list(map(len, prefixes)))
+    longest = int(lengths.max())
+    padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in prefixes], device=device).t()
+    is_given = (torch.arange(longest).unsqueeze(1) < lengths).to(device)
+    uniforms = torch.zeros(longest + length, streams)
+    if decoding.temperature:
+        for i, ids in enumerate(prefixes):
+            draws = torch.rand(length, generator=seeds.generator(seed, "sample", i))
+            uniforms[len(ids) : len(ids) + length, i] = draws
+    uniforms = uniforms.to(device)
     with torch.inference_mode():
-        state = model.initial_state(len(prefixes))
-        for step in range(longest + length - 1):
-            logits, state = model(text[:, step].unsqueeze(0), state)
+        stepper = Stepper(model)
+        states = stepper.initial_states(streams)
+        text = [padded[0]]
+        for step in range(1, longest + length):
+            logits = stepper(text[-1], states)
             if banned is not None:
-                logits[..., banned] = -torch.inf
-            place = (steps[step + 1] - lengths).clamp(0, length - 1)
-            chosen = choose(logits[0], decoding, uniforms.gather(1, place.unsqueeze(1)).squeeze(1))
-            text[:, step + 1] = torch.where(steps[step + 1] < lengths, text[:, step + 1], chosen)
-    return [row[len(ids) : len(ids) + length] for row, ids in zip(text.tolist(), prefixes, strict=True)]
+                logits[:, banned] = -torch.inf
+            chosen = choose(logits, decoding, uniforms[step])
+            text.append(torch.where(is_given[step], padded[step], chosen) if step < longest else chosen)
+        rows = torch.stack(text, 1).tolist()
+    return [row[len(ids) : len(ids) + length] for row, ids in zip(rows, prefixes, strict=True)]
 
 
 def main(
