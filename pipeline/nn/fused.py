@@ -11,6 +11,8 @@ nonlinearity. All sequences are ``(num_steps, batch_size, ...)``. Results agree 
 :mod:`pipeline.nn.cells` to rounding; second derivatives are not supported.
 """
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -27,10 +29,22 @@ def _states(first: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
     return states, states[:-1], states[1:]
 
 
-def _weight_gradients(da: Tensor, h_previous: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of ``weight_hh`` and ``bias_hh``, summed over steps and batch in one product."""
-    da = da.flatten(0, 1)
-    return da.t() @ h_previous.flatten(0, 1), da.sum(0)
+def _state_gradients(grad_output: Tensor) -> tuple[Tensor, Iterator[tuple[Tensor, Tensor]]]:
+    """Gradients of the states, first what they get as outputs; and, from the last step, pairs of them.
+
+    A pair is a step's ``dh`` and that of the step before, to which the step adds its share. What the first
+    step adds is the gradient of the initial state, the first entry.
+    """
+    dh = grad_output.new_empty(len(grad_output) + 1, *grad_output.shape[1:])
+    dh[0] = 0
+    dh[1:] = grad_output
+    backwards = dh.unbind()[::-1]
+    return dh[0], pairwise(backwards)
+
+
+def _weight_gradient(da: Tensor, h_previous: Tensor) -> Tensor:
+    """Gradient of ``weight_hh``, summed over steps and batch in one product."""
+    return da.flatten(0, 1).t() @ h_previous.flatten(0, 1)
 
 
 def _one_minus_square(y: Tensor, out: Tensor | None = None) -> Tensor:
@@ -66,11 +80,11 @@ class _RNN(torch.autograd.Function):
         states, w = ctx.saved_tensors
         h_previous, output = states[:-1], states[1:]
         da = (output > 0).to(output.dtype) if ctx.relu else _one_minus_square(output)
-        dh = torch.zeros_like(output[0])
-        for da_t, grad_t in zip(reversed(da.unbind()), reversed(grad_output.unbind()), strict=True):
-            da_t.mul_(dh.add_(grad_t))
-            torch.mm(da_t, w, out=dh)
-        return da, dh, *_weight_gradients(da, h_previous), None
+        grad_h0, pairs = _state_gradients(grad_output)
+        for da_t, (dh_t, dh_before) in zip(reversed(da.unbind()), pairs, strict=True):
+            da_t.mul_(dh_t)
+            dh_before.addmm_(da_t, w)
+        return da, grad_h0, _weight_gradient(da, h_previous), da.sum((0, 1)), None
 
 
 class _GRU(torch.autograd.Function):
@@ -81,14 +95,14 @@ class _GRU(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, h0: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, h0: Tensor, w: Tensor, b_x: Tensor, b_h: Tensor) -> Tensor:
         hidden = h0.shape[-1]
         both, last = slice(0, 2 * hidden), slice(2 * hidden, None)
         # gates holds r and z once a step is done, and m where n's input was.
         gates = torch.empty_like(x)
-        torch.add(x[..., both], b[both], out=gates[..., both])
-        gates[..., last] = b[last]
-        new = x.new_empty(*x.shape[:2], hidden)
+        torch.add(x[..., both], b_x[both] + b_h[both], out=gates[..., both])
+        gates[..., last] = b_h[last]
+        new = x[..., last] + b_x[last]
         states, _, output = _states(h0, len(x))
         r, _, m = (gate.unbind() for gate in gates.split(hidden, -1))
         steps = zip(
@@ -97,17 +111,16 @@ class _GRU(torch.autograd.Function):
             gates[..., hidden : 2 * hidden].unbind(),
             r,
             m,
-            x[..., last].unbind(),
             new.unbind(),
             output.unbind(),
             strict=True,
         )
         w_t = w.t().contiguous()
         h = h0
-        for a_t, rz_t, z_t, r_t, m_t, x_n, n_t, h_t in steps:
+        for a_t, rz_t, z_t, r_t, m_t, n_t, h_t in steps:
             a_t.addmm_(h, w_t)
             rz_t.sigmoid_()
-            torch.addcmul(x_n, r_t, m_t, out=n_t).tanh_()
+            n_t.addcmul_(r_t, m_t).tanh_()
             torch.lerp(n_t, h, z_t, out=h_t)
             h = h_t
         ctx.save_for_backward(gates, new, states, w)
@@ -128,14 +141,15 @@ class _GRU(torch.autograd.Function):
         torch.mul(_minus_square(r).mul_(m), by_n, out=by_r)
         torch.mul(_minus_square(z), torch.sub(h_previous, n, out=slope), out=by_z)
         da_h = da[:, :, 1:].flatten(2)
-        dh = torch.zeros_like(states[0])
-        backwards = (reversed(t.unbind()) for t in (da, da_h, z, grad_output))
-        for da_t, da_h_t, z_t, grad_t in zip(*backwards, strict=True):
-            dh.add_(grad_t)
-            da_t.mul_(dh.unsqueeze(1))
-            dh.mul_(z_t).addmm_(da_h_t, w)
+        grad_h0, pairs = _state_gradients(grad_output)
+        backwards = (reversed(t.unbind()) for t in (da, da_h, z))
+        for da_t, da_h_t, z_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
+            da_t.mul_(dh_t.unsqueeze(1))
+            dh_before.addcmul_(dh_t, z_t).addmm_(da_h_t, w)
         grad_x = torch.cat([da_h[..., : 2 * hidden], by_n], -1)
-        return grad_x, dh, *_weight_gradients(da_h, h_previous)
+        sum_n, *sums = da.sum((0, 1)).unbind()
+        grad_b_x, grad_b_h = torch.cat([*sums[:2], sum_n]), torch.cat(sums)
+        return grad_x, grad_h0, _weight_gradient(da_h, h_previous), grad_b_x, grad_b_h
 
 
 class _LSTM(torch.autograd.Function):
@@ -194,27 +208,28 @@ class _LSTM(torch.autograd.Function):
         torch.mul(tanh_cells, _minus_square(o), out=da[:, :, 3])
         dc_by_dh = _one_minus_square(tanh_cells).mul_(o)
         da_h = da.flatten(2)
-        dh, dc = torch.zeros_like(states[0]), grad_c.clone()
-        backwards = (
-            reversed(t.unbind()) for t in (da[:, :, :3], da[:, :, 3], da_h, dc_by_dh, f, grad_output)
-        )
-        for ifg_t, o_t, da_t, dc_by_dh_t, f_t, grad_t in zip(*backwards, strict=True):
-            dh.add_(grad_t)
-            dc.addcmul_(dh, dc_by_dh_t)
+        dc = grad_c.clone()
+        grad_h0, pairs = _state_gradients(grad_output)
+        backwards = (reversed(t.unbind()) for t in (da[:, :, :3], da[:, :, 3], da_h, dc_by_dh, f))
+        for ifg_t, o_t, da_t, dc_by_dh_t, f_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
+            dc.addcmul_(dh_t, dc_by_dh_t)
             ifg_t.mul_(dc.unsqueeze(1))
-            o_t.mul_(dh)
+            o_t.mul_(dh_t)
             dc.mul_(f_t)
-            torch.mm(da_t, w, out=dh)
-        return da_h, dh, dc, *_weight_gradients(da_h, states[:-1])
+            dh_before.addmm_(da_t, w)
+        return da_h, grad_h0, dc, _weight_gradient(da_h, states[:-1]), da_h.sum((0, 1))
 
 
-def run_layer(kind: str, x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) -> tuple[Tensor, State]:
-    """Run one layer over a sequence; same arguments and results as :func:`cells.run_layer`."""
-    if kind == "lstm":
-        output, c = _LSTM.apply(x, *state, weight_hh, bias_hh)
-        return output, (output[-1], c)
+def run_layer(
+    kind: str, x: Tensor, state: State, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor
+) -> tuple[Tensor, State]:
+    """Run one layer over a sequence, as :func:`cells.run_layer` does, but of ``x`` without ``bias_ih``."""
     if kind == "gru":
-        output = _GRU.apply(x, *state, weight_hh, bias_hh)
-    else:
-        output = _RNN.apply(x, *state, weight_hh, bias_hh, kind == "rnn_relu")
+        output = _GRU.apply(x, *state, weight_hh, bias_ih, bias_hh)
+        return output, (output[-1],)
+    bias = bias_ih + bias_hh
+    if kind == "lstm":
+        output, c = _LSTM.apply(x, *state, weight_hh, bias)
+        return output, (output[-1], c)
+    output = _RNN.apply(x, *state, weight_hh, bias, kind == "rnn_relu")
     return output, (output[-1],)

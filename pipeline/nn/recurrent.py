@@ -37,11 +37,12 @@ def run_layer(
     if implementation == "torch":
         return _run_torch(kind, inputs, state, weights)
     if inputs.is_floating_point():
-        x = functional.linear(inputs, weight_ih, bias_ih)
+        x = functional.linear(inputs, weight_ih)
     else:
-        x = functional.embedding(inputs, weight_ih.t()) + bias_ih
-    run = fused.run_layer if implementation == "fused" else cells.run_layer
-    return run(kind, x, state, weight_hh, bias_hh)
+        x = functional.embedding(inputs, weight_ih.t())
+    if implementation == "fused":
+        return fused.run_layer(kind, x, state, weight_hh, bias_ih, bias_hh)
+    return cells.run_layer(kind, x + bias_ih, state, weight_hh, bias_hh)
 
 
 def _run_torch(kind: str, inputs: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:

@@ -70,23 +70,3 @@ def read_checkpoint(path: Path, identity: str) -> Checkpoint | None:
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         log.info("%s is damaged (%s): starting anew", path, error)
         return None
-
-
-def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state as named tensors."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{key}": value for index, entry in state.items() for key, value in entry.items()}
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Undo :func:`flatten_optimizer`."""
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, _, key = name.partition(".")
-        weight = weights[int(index)]
-        if tensor.shape == weight.shape:
-            # Fused optimisers go through memory in order: a weight and its state must lie in it alike.
-            tensor = torch.empty_like(weight).copy_(tensor)
-        state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -20,8 +20,8 @@ from pipeline.nn.language_model import CharLM, detach, next_lanes
 from pipeline.nn.loss import linear_cross_entropy, perplexity
 from pipeline.params import TrainParams
 from pipeline.text import batches
-from pipeline.training.checkpoint import Checkpoint, flatten_optimizer, restore_optimizer
-from pipeline.training.optim import clip_gradients, learning_rate, make_optimizer
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.optim import Optimizer, learning_rate
 
 CHECK_STEPS = 50
 """Steps between two looks at the losses, each of which waits for the device."""
@@ -75,8 +75,7 @@ class Trainer:
     ) -> None:
         self.model, self.ids, self.params, self.seed, self.hooks = model, ids, params, seed, hooks
         self.checkpoint_seconds = checkpoint_seconds
-        self.weights = [_in_memory_order(weight.detach()).requires_grad_() for weight in model.parameters()]
-        self.optimizer = make_optimizer(params, self.weights)
+        self.optimizer = Optimizer(params, model.parameters())
         count = batches.num_random if params.sampling == "random" else batches.num_consecutive
         self.steps_per_epoch = count(len(ids), params.batch_size, params.num_steps)
         self.epoch = 1
@@ -101,7 +100,7 @@ class Trainer:
             while self.epoch <= self.params.epochs and not self._out_of_patience():
                 self._run_epoch(received)
                 self._finish_epoch()
-        if not all(weight.isfinite().all() for weight in self.weights):
+        if not all(weight.isfinite().all() for weight in self.model.parameters()):
             raise RefrainError(
                 "the last step made the weights infinite: lower train.learning_rate or train.clip"
             )
@@ -111,7 +110,7 @@ class Trainer:
     def checkpoint(self) -> Checkpoint:
         """All state of the run, between two minibatches."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items() if not self._is_tied(k)}
-        tensors |= {f"optimizer.{k}": v for k, v in flatten_optimizer(self.optimizer).items()}
+        tensors |= {f"optimizer.{k}": v for k, v in self.optimizer.state().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items() if not self._is_tied(k)}
         tensors |= {f"state.{i}": v for i, v in enumerate(self.state)}
         tensors |= {"losses": self.losses, "norms": self.norms}
@@ -130,7 +129,7 @@ class Trainer:
 
         device = self.ids.device
         self.model.load_state_dict(part("model."))
-        restore_optimizer(self.optimizer, part("optimizer."))
+        self.optimizer.restore(part("optimizer."))
         self.best = {k: v.to(device) for k, v in part("best.").items()}
         self.state = tuple(v.to(device) for _, v in sorted(part("state.").items()))
         self.losses = checkpoint.tensors["losses"].to(device)
@@ -162,8 +161,7 @@ class Trainer:
     def _step(self, inputs: Tensor, labels: Tensor) -> None:
         index = len(self.sizes)
         total = self.params.epochs * self.steps_per_epoch
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.params, self.steps_done, total)
+        rate = learning_rate(self.params, self.steps_done, total)
         carried = self.params.sampling == "consecutive"
         state = self.state if carried else self.model.initial_state(inputs.shape[1])
         outputs, state = self.model.outputs(inputs, state)
@@ -171,11 +169,8 @@ class Trainer:
         loss = linear_cross_entropy(outputs.flatten(0, 1), decoder.weight, decoder.bias, labels.flatten())
         self.model.zero_grad()
         loss.backward()
-        for weight, parameter in zip(self.weights, self.model.parameters(), strict=True):
-            weight.grad = None if parameter.grad is None else _in_memory_order(parameter.grad)
         self.losses[index] = loss.detach()
-        self.norms[index] = clip_gradients(self.weights, self.params.clip)
-        self.optimizer.step()
+        self.norms[index] = self.optimizer.step(rate)
         if carried:
             self.state = detach(state)
         self.sizes.append(labels.numel())
@@ -229,11 +224,6 @@ class Trainer:
 
     def _is_tied(self, name: str) -> bool:
         return self.model.config.tied and name == "embedding.weight"
-
-
-def _in_memory_order(matrix: Tensor) -> Tensor:
-    """The same numbers with rows that lie in memory one after the other: fused optimisers copy others."""
-    return matrix if matrix.is_contiguous() else matrix.t()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.training.optim import clip_gradients, learning_rate, make_optimizer
+from pipeline.training.optim import Optimizer, learning_rate
 from tests.training.common import train_params
 
 
@@ -34,19 +34,46 @@ def test_constant() -> None:
 def test_one_step_by_hand(name: str, weight_decay: float, expected: float) -> None:
     weight = nn.Parameter(torch.ones(1))
     weight.grad = torch.tensor([2.0])
-    make_optimizer(
-        train_params(optimizer=name, learning_rate=0.1, weight_decay=weight_decay), [weight]
-    ).step()
+    params = train_params(optimizer=name, weight_decay=weight_decay, clip=None)
+    assert Optimizer(params, [weight]).step(0.1).item() == 2
     assert weight.item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("clip", [None, 0.5, 100.0])
+def test_steps_are_those_of_torch_optim(optimizer: str, clip: float | None) -> None:
+    """Also for a weight that lies in memory the other way round, and after a restart in the middle."""
+    torch.manual_seed(0)
+    ours = [
+        nn.Parameter(torch.randn(3, 5)),
+        nn.Parameter(torch.randn(4, 2).t()),
+        nn.Parameter(torch.randn(3)),
+    ]
+    theirs = [nn.Parameter(weight.detach().clone()) for weight in ours]
+    params = train_params(optimizer=optimizer, weight_decay=0.1, clip=clip)
+    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    reference = kinds[optimizer](theirs, lr=0.0, weight_decay=0.1)
+    own = Optimizer(params, ours)
+    for step in range(4):
+        for weight, other in zip(ours, theirs, strict=True):
+            other.grad = torch.randn(weight.shape)
+            weight.grad = torch.empty_like(weight).copy_(other.grad)
+        norm = own.step(0.01 * (step + 1))
+        expected = nn.utils.clip_grad_norm_(theirs, math.inf if clip is None else clip)
+        torch.testing.assert_close(norm, expected)
+        reference.param_groups[0]["lr"] = 0.01 * (step + 1)
+        reference.step()
+        fresh = Optimizer(params, ours)
+        fresh.restore({name: tensor.clone() for name, tensor in own.state().items()})
+        own = fresh
+    for weight, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(weight, other, rtol=1e-5, atol=1e-6)
 
 
 def test_clipping_scales_the_global_norm() -> None:
     weights = [nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(2))]
     weights[0].grad, weights[1].grad = torch.tensor([3.0]), torch.tensor([0.0, 4.0])
-    assert clip_gradients(weights, None).item() == pytest.approx(5)
-    assert weights[0].grad.item() == 3
-    assert clip_gradients(weights, 1.0).item() == pytest.approx(5)
-    assert weights[0].grad.item() == pytest.approx(0.6, abs=1e-5)
-    assert weights[1].grad.tolist() == pytest.approx([0, 0.8], abs=1e-5)
-    assert clip_gradients(weights, 10.0).item() == pytest.approx(1, abs=1e-5)
-    assert weights[0].grad.item() == pytest.approx(0.6, abs=1e-5)
+    optimizer = Optimizer(train_params(optimizer="sgd", clip=1.0), weights)
+    assert optimizer.step(1.0).item() == pytest.approx(5)
+    assert weights[0].item() == pytest.approx(-0.6)
+    assert weights[1].tolist() == pytest.approx([0, -0.8])
