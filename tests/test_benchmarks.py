@@ -22,8 +22,8 @@ def test_both_learn_a_text(cell: str) -> None:
     ids = torch.arange(2000) % 17
     for training in (setups.TextbookTraining, setups.OurTraining):
         side = training(cell, ids, 17)
-        first = [side.epoch() for _ in range(12)]
-        assert first[-1] < 0.95 * first[0]
+        first = [side.epoch() for _ in range(8)]
+        assert first[-1] < first[0] - 0.5
 
 
 def test_both_encode_alike() -> None:
