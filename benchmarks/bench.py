@@ -26,7 +26,7 @@ from pipeline.text.encoding import encode_splits
 from pipeline.text.vocab import VocabFile, build_vocab, count_chars
 
 FOLDER = Path(__file__).parent
-ROUNDS = 5
+ROUNDS = 9
 
 
 @dataclass(frozen=True)

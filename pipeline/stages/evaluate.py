@@ -2,18 +2,10 @@
 
 import logging
 
-import torch
-
 from pipeline import artifacts
-from pipeline.device import choose_device, set_up
 from pipeline.errors import RefrainError
-from pipeline.inference.baselines import Baselines
-from pipeline.inference.perplexity import score
-from pipeline.nn.language_model import load_model
 from pipeline.params import BASELINES, SPLITS, load_params
 from pipeline.program import run
-from pipeline.text.encoding import read_split
-from pipeline.text.vocab import read_vocab
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +13,16 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Write ``reports/metrics.json``; splits of fewer than two characters have no figures."""
     params = load_params()
+
+    import torch  # a second, which --help and wrong parameters should not take
+
+    from pipeline.device import choose_device, set_up
+    from pipeline.inference.baselines import Baselines
+    from pipeline.inference.perplexity import score
+    from pipeline.nn.language_model import load_model
+    from pipeline.text.encoding import read_split
+    from pipeline.text.vocab import read_vocab
+
     artifacts.set_aside(params.models)
     device = choose_device(params.device)
     stored = read_vocab(artifacts.VOCAB)

@@ -3,18 +3,21 @@
 import json
 
 from pipeline import artifacts
-from pipeline.device import choose_device, set_up
-from pipeline.inference.sampling import Decoding, generate
-from pipeline.nn.language_model import load_model
 from pipeline.params import load_params
 from pipeline.program import run
-from pipeline.reporting.samples import samples_markdown
-from pipeline.text.vocab import read_vocab
 
 
 def main() -> None:
     """Write ``reports/samples.jsonl`` and, for reading, ``reports/samples.md``."""
     params = load_params()
+
+    # torch takes a second to import, and --help and wrong parameters should not.
+    from pipeline.device import choose_device, set_up
+    from pipeline.inference.sampling import Decoding, generate
+    from pipeline.nn.language_model import load_model
+    from pipeline.reporting.samples import samples_markdown
+    from pipeline.text.vocab import read_vocab
+
     artifacts.set_aside(params.models)
     wanted = params.generate
     device = choose_device(params.device)

@@ -1,19 +1,17 @@
 """Stage report: everything on one page, and the learning curves as a picture of their own."""
 
-from io import StringIO
+from __future__ import annotations
 
-from ruamel.yaml import YAML
+from io import StringIO
+from typing import TYPE_CHECKING
 
 from pipeline import artifacts
-from pipeline.nn.language_model import read_metadata
 from pipeline.params import SPLITS, Params, load_params
 from pipeline.program import run
-from pipeline.reporting.charts import learning_curves, read_curves
-from pipeline.reporting.page import Page, render, samples_side_by_side
-from pipeline.reporting.provenance import code_commit, versions
-from pipeline.reporting.tables import perplexity_rows, read_lines, read_metrics, splits_of
-from pipeline.text.encoding import read_split
-from pipeline.text.vocab import VocabFile, read_vocab
+
+# What takes long to import (torch, altair) is imported where it is used: --help should not wait for it.
+if TYPE_CHECKING:
+    from pipeline.text.vocab import VocabFile
 
 RUNTIME = {"device", "threads", "checkpoint_seconds", "gate"}
 """Parameters that no result depends on, and so no result may show."""
@@ -26,6 +24,12 @@ VISIBLE = {" ": "␣", "\n": "↵", "\r": "←", "\t": "⇥", "\u3000": "␣␣"
 def main() -> None:
     """Write ``reports/index.html`` and ``reports/curves.svg``."""
     params = load_params()
+
+    from pipeline.reporting.charts import learning_curves, read_curves
+    from pipeline.reporting.page import Page, render, samples_side_by_side
+    from pipeline.reporting.tables import perplexity_rows, read_lines, read_metrics, splits_of
+    from pipeline.text.vocab import read_vocab
+
     models = list(params.models)
     stored = read_vocab(artifacts.VOCAB)
     metrics = read_metrics(artifacts.METRICS)
@@ -49,6 +53,8 @@ def main() -> None:
 
 def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
     """Corpus and vocabulary in figures."""
+    from pipeline.text.encoding import read_split
+
     corpus, vocab = params.corpus, stored.vocab
     once = sum(count == 1 for char, count in zip(vocab.chars, vocab.counts, strict=True))
     facts = {
@@ -68,6 +74,9 @@ def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
 
 def provenance(params: Params) -> dict[str, str]:
     """Code, seed, devices, versions."""
+    from pipeline.nn.language_model import read_metadata
+    from pipeline.reporting.provenance import code_commit, versions
+
     devices = {name: read_metadata(artifacts.model_path(name))["device"] for name in params.models}
     return {
         "code": code_commit(),
@@ -79,6 +88,8 @@ def provenance(params: Params) -> dict[str, str]:
 
 def as_yaml(params: Params) -> str:
     """The parameters that results depend on, with all defaults filled in."""
+    from ruamel.yaml import YAML
+
     stream = StringIO()
     YAML(typ="safe").dump(params.model_dump(exclude=RUNTIME), stream)
     return stream.getvalue()

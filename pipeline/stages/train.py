@@ -3,25 +3,11 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable
-
-import torch
-from torch import Tensor
 
 from pipeline import artifacts
-from pipeline.device import choose_device, describe_device, set_up
 from pipeline.errors import RefrainError
-from pipeline.inference.perplexity import score
-from pipeline.inference.sampling import Decoding, generate
-from pipeline.nn.language_model import CharLM, ModelConfig, save_model
-from pipeline.params import SampleParams, load_params
+from pipeline.params import load_params
 from pipeline.program import run
-from pipeline.text.encoding import read_split
-from pipeline.text.vocab import Vocab, check_prefixes, read_vocab
-from pipeline.training.checkpoint import fingerprint, read_checkpoint, write_checkpoint
-from pipeline.training.curves import Curves
-from pipeline.training.progress import Progress
-from pipeline.training.trainer import Epoch, Hooks, Stopped, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +18,19 @@ def main(model: str) -> None:
     if model not in params.models:
         raise RefrainError(f"params.yaml has no model {model!r}; it has {', '.join(params.models)}")
     train = params.train_params(model)
+
+    import torch  # a second, which --help and wrong parameters should not take
+
+    from pipeline.device import choose_device, describe_device, set_up
+    from pipeline.nn.language_model import CharLM, ModelConfig, save_model
+    from pipeline.text.encoding import read_split
+    from pipeline.text.vocab import check_prefixes, read_vocab
+    from pipeline.training.checkpoint import fingerprint, read_checkpoint, write_checkpoint
+    from pipeline.training.curves import Curves
+    from pipeline.training.hooks import sampler, validator
+    from pipeline.training.progress import Progress
+    from pipeline.training.trainer import Epoch, Hooks, Stopped, Trainer
+
     architecture = params.models[model].model_dump(exclude={"train"})
     device = choose_device(params.device)
     set_up(device, params.threads, train.precision)
@@ -92,26 +91,6 @@ def main(model: str) -> None:
     progress.close(artifacts.TIMINGS / f"{model}.json", describe_device(device))
     save_model(artifacts.model_path(model), lm, weights, stored.sha256)
     artifacts.close_checkpoint(model)
-
-
-def validator(lm: CharLM, ids: Tensor) -> Callable[[], float] | None:
-    """Validation perplexity of the model as it is, or None if there is no validation text."""
-    return (lambda: score(lm, ids).perplexity) if len(ids) > 1 else None
-
-
-def sampler(lm: CharLM, vocab: Vocab, params: SampleParams) -> Callable[[], tuple[str, ...]]:
-    """Greedy continuations of the sample prefixes by the model as it is."""
-    prefixes = [vocab.encode_prefix(text, allow_unk=True) for text in params.prefixes]
-
-    def sample() -> tuple[str, ...]:
-        if not prefixes:
-            return ()
-        lm.eval()
-        texts = generate(lm, prefixes, params.length, Decoding(), seed=0, banned=vocab.unk_id)
-        lm.train()
-        return tuple(map(vocab.decode, texts))
-
-    return sample
 
 
 if __name__ == "__main__":
