@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from benchmarks import textbook
-from pipeline import device
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.params import TrainParams, load_params
 from pipeline.text import catalog
@@ -84,7 +83,6 @@ class OurTraining:
         train: TrainParams | None = None,
     ) -> None:
         torch.manual_seed(0)
-        device.set_up(torch.device("cpu"), None, "highest")
         self.ids = ids
         same = {"batch_size": BATCH, "num_steps": STEPS, "optimizer": "adam", "learning_rate": 1e-3}
         same |= {"clip": 0.01, "sampling": "consecutive", "precision": precision, "schedule": "constant"}
@@ -141,7 +139,7 @@ def same_models(cell: str, vocab_size: int) -> tuple[textbook.TextbookModel, Cha
     return theirs, ours
 
 
-def floors(gflops: float) -> dict[str, float]:
+def ceilings(gflops: float) -> dict[str, float]:
     """Characters a second that training would have if it did nothing but its float32 matrix products.
 
     Forward and backward count three products each of hidden state and decoder; the input costs none.

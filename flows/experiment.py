@@ -9,11 +9,11 @@ from dvc.utils.hydra import apply_overrides
 
 from flows.git import succeeds
 from pipeline.errors import RefrainError, first_line
-from pipeline.params import PARAMS_FILE, load_params
+from pipeline.params import PARAMS_FILE, Params, load_params
 
 
-def check_overrides(folder: Path, overrides: list[str]) -> None:
-    """Check what ``params.yaml`` would be with ``overrides``, given as ``dvc exp run -S`` takes them.
+def overridden(folder: Path, overrides: list[str]) -> Params:
+    """What ``params.yaml`` would be with ``overrides``, given as ``dvc exp run -S`` takes them.
 
     Raises :class:`RefrainError` naming the first that is wrong.
     """
@@ -25,14 +25,13 @@ def check_overrides(folder: Path, overrides: list[str]) -> None:
         except DvcException as error:
             raise RefrainError(f"set_params: {first_line(error.__cause__ or error)}") from None
         try:
-            load_params(copy)
+            return load_params(copy)
         except RefrainError as error:
             raise RefrainError(f"set_params: {str(error).removeprefix(f'{copy}: ')}") from None
 
 
-def text_not_in_git(folder: Path) -> list[str]:
+def text_not_in_git(folder: Path, path: str) -> list[str]:
     """Options of ``dvc exp run`` that bring a text which git ignores to the experiment's own folder."""
-    path = load_params(folder / PARAMS_FILE).corpus.path
     inside = not Path(path).is_absolute() and (folder / path).exists()
     in_git = succeeds(folder, "ls-files", "--error-unmatch", path)
     return ["--copy-paths", path] if inside and not in_git else []

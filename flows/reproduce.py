@@ -21,7 +21,7 @@ from prefect.tasks import exponential_backoff
 
 from flows import results
 from flows.dag import Stage, cores, read_stages, threads_each
-from flows.experiment import check_overrides, text_not_in_git
+from flows.experiment import overridden, text_not_in_git
 from flows.repro import Runner
 from flows.server import temporary_server
 from pipeline.errors import RefrainError
@@ -161,10 +161,10 @@ def summary(states: dict[str, State[None]]) -> State[None]:
 
 def run_experiment(folder: Path, set_params: list[str], compare_to: str) -> State[None]:
     """Run the pipeline with other parameters, as a DVC experiment in a folder of its own."""
-    check_overrides(folder, set_params)
+    text = text_not_in_git(folder, overridden(folder, set_params).corpus.path)
     runner = Runner(folder, 1)
     try:
-        future = experiment.submit(set_params, runner)
+        future = experiment.submit(set_params, text, runner)
         future.wait()
     finally:
         runner.stop()
@@ -176,12 +176,12 @@ def run_experiment(folder: Path, set_params: list[str], compare_to: str) -> Stat
 
 
 @task(name="experiment", cache_policy=NO_CACHE)
-def experiment(set_params: list[str], runner: Runner) -> str | State[None]:
+def experiment(set_params: list[str], text: list[str], runner: Runner) -> str | State[None]:
     """Run ``dvc exp run --temp`` and return the experiment's name."""
     name = f"flow-{str(flow_run.id)[-12:]}"
     overrides = [argument for override in set_params for argument in ("--set-param", override)]
     hear = Listener("experiment")
-    command = ["exp", "run", "--temp", "--name", name, *overrides, *text_not_in_git(runner.folder)]
+    command = ["exp", "run", "--temp", "--name", name, *overrides, *text]
     outcome = runner.dvc(command, {}, hear.line)
     return Failed(message=outcome.error) if outcome.error else name
 

@@ -65,12 +65,12 @@ def retrain_in(tree: Tree, push: bool, max_parallel: int | None) -> State[None]:
             return Failed(message="; ".join(reasons))
         commit_all(tree, comparisons)
     store(tree)
+    if push:
+        push_branch(tree)  # first: a branch that its upstream refuses would stop every later run
     if changed:
         land(tree, git(tree.path, "rev-parse", "HEAD"))
         results.publish(tree.path, tree.base)
-    if push:
-        push_branch(tree)
-    if not changed:
+    else:
         return Completed(name="Cached", message="nothing has changed")
     return Completed(message=git(tree.path, "log", "-1", "--format=%h %s"))
 
@@ -151,12 +151,12 @@ def store(tree: Tree) -> None:
 
 @task(name="git push", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=exponential_backoff(2))
 def push_branch(tree: Tree) -> None:
-    """Send the branch to its upstream."""
+    """Send the worktree's commit to the branch's upstream."""
     following = upstream(tree.main, tree.branch)
     if not following:
         raise RefrainError(f"push: branch {tree.branch} has no upstream: git push -u REMOTE {tree.branch}")
     remote, name = following
-    git(tree.main, "push", "--quiet", remote, f"{tree.branch}:{name}")
+    git(tree.path, "push", "--quiet", remote, f"HEAD:refs/heads/{name}")
 
 
 def accepted_metrics(tree: Tree) -> Metrics:

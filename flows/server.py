@@ -6,16 +6,16 @@ no use. Started by us, it loads in its own process while the caller goes on: a r
 
 import atexit
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import requests
 from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS
-
-from pipeline.errors import RefrainError
 
 
 def temporary_server() -> None:
@@ -32,6 +32,8 @@ def temporary_server() -> None:
         env={**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"},
         start_new_session=True,  # Ctrl-C is for the run, which still has to tell the server
     )
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))  # or atexit would be passed over
     atexit.register(process.wait)
     atexit.register(process.terminate)  # runs first, and after Prefect has sent what it still had to send
     address = f"http://127.0.0.1:{port}/api"
@@ -41,12 +43,11 @@ def temporary_server() -> None:
 
 
 def wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until a server answers; raise :class:`RefrainError` if it does not."""
+    """Wait until a server answers; leave the program with a message if it does not."""
     deadline = time.monotonic() + PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
     while time.monotonic() < deadline and process.poll() is None:
-        try:
+        with suppress(requests.RequestException):
             if requests.get(f"{address}/health", timeout=5).ok:
                 return
-        except requests.ConnectionError:
-            time.sleep(0.05)
-    raise RefrainError("Prefect's server does not start: see above, or set PREFECT_API_URL to one that runs")
+        time.sleep(0.05)
+    sys.exit("error: Prefect's server does not start: see above, or set PREFECT_API_URL to one that runs")

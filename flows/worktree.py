@@ -43,10 +43,7 @@ def worktree(folder: Path, branch: str) -> Iterator[Tree]:
         base = _tip(main, branch)
         path = common / NAME
         saved = common / f"{NAME}-checkpoints"
-        if (path / artifacts.CHECKPOINTS).exists():
-            shutil.rmtree(saved, ignore_errors=True)
-            shutil.move(path / artifacts.CHECKPOINTS, saved)
-        _remove(main, path)
+        _remove(main, path, saved)
         git(main, "worktree", "add", "--quiet", "--detach", str(path), base)
         try:
             if saved.exists():
@@ -54,7 +51,7 @@ def worktree(folder: Path, branch: str) -> Iterator[Tree]:
             _share_cache(main, path)
             yield Tree(path, main, branch, base)
         finally:
-            _remove(main, path)
+            _remove(main, path, saved)
 
 
 def land(tree: Tree, commit: str) -> None:
@@ -124,7 +121,11 @@ def _share_cache(main: Path, path: Path) -> None:
         settings.setdefault("cache", {})["dir"] = cache
 
 
-def _remove(main: Path, path: Path) -> None:
+def _remove(main: Path, path: Path, saved: Path) -> None:
+    """Remove the worktree; a stopped training's checkpoints are ``saved`` for the next run."""
+    if (path / artifacts.CHECKPOINTS).exists():
+        shutil.rmtree(saved, ignore_errors=True)
+        shutil.move(path / artifacts.CHECKPOINTS, saved)
     shutil.rmtree(path, ignore_errors=True)
     git(main, "worktree", "prune")
 

@@ -123,9 +123,13 @@ def set_aside(models: Collection[str]) -> None:
     for path in found:
         if path.stem not in models:
             target = UNUSED / path
-            shutil.rmtree(target, ignore_errors=True)
             target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+            try:
+                if path.is_dir():
+                    shutil.rmtree(target, ignore_errors=True)
+                path.replace(target)
+            except FileNotFoundError:
+                continue  # another stage, run side by side, was first
             log.info("%s: no such model in params.yaml any more: moved to %s", path, target)
 
 

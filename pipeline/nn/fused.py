@@ -22,11 +22,11 @@ from torch.autograd.function import once_differentiable
 from pipeline.nn.cells import State
 
 
-def _states(first: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Room for a sequence of states: all of it, the states that steps start from, those they end in."""
+def _states(first: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Room for a sequence of states: all of it with the ``first``, and those in which steps end."""
     states = first.new_empty(steps + 1, *first.shape)
     states[0] = first
-    return states, states[:-1], states[1:]
+    return states, states[1:]
 
 
 def _state_gradients(grad_output: Tensor) -> tuple[Tensor, Iterator[tuple[Tensor, Tensor]]]:
@@ -62,7 +62,7 @@ class _RNN(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h0: Tensor, w: Tensor, b: Tensor, relu: bool) -> Tensor:
-        states, _, output = _states(h0, len(x))
+        states, output = _states(h0, len(x))
         torch.add(x, b, out=output)
         w_t = w.t().contiguous()
         h = h0
@@ -103,7 +103,7 @@ class _GRU(torch.autograd.Function):
         torch.add(x[..., both], b_x[both] + b_h[both], out=gates[..., both])
         gates[..., last] = b_h[last]
         new = x[..., last] + b_x[last]
-        states, _, output = _states(h0, len(x))
+        states, output = _states(h0, len(x))
         r, _, m = (gate.unbind() for gate in gates.split(hidden, -1))
         steps = zip(
             gates.unbind(),
@@ -164,8 +164,8 @@ class _LSTM(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, h0: Tensor, c0: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         hidden = h0.shape[-1]
         gates = x + b
-        states, _, output = _states(h0, len(x))
-        cells, _, new_cells = _states(c0, len(x))
+        states, output = _states(h0, len(x))
+        cells, new_cells = _states(c0, len(x))
         tanh_cells = torch.empty_like(output)
         i, f, g, o = (gate.unbind() for gate in gates.split(hidden, -1))
         steps = zip(

@@ -36,7 +36,7 @@ class Optimizer:
         Gradients are scaled so that their global norm is at most ``clip`` (Pascanu et al., 2013). Returns the
         norm before that, still on the device.
         """
-        gradients = [_in_memory_order(p.grad) for p in self._parameters if p.grad is not None]
+        gradients = [_in_memory_order(_gradient(parameter)) for parameter in self._parameters]
         norm = nn.utils.get_total_norm(gradients)
         same: dict[str, Any] = {
             "fused": True,
@@ -64,6 +64,12 @@ class Optimizer:
         """Go on from what :meth:`state` gave."""
         for name, tensor in self.state().items():
             tensor.copy_(state[name])
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    if parameter.grad is None:
+        raise ValueError("a weight has no gradient")
+    return parameter.grad
 
 
 def _in_memory_order(matrix: Tensor) -> Tensor:

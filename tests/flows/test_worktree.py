@@ -110,3 +110,13 @@ def test_two_runs_never_overlap_and_a_killed_one_does_not_stop_the_next(reposito
     with worktree(repository.folder, "main") as tree:
         saved = tree.path / ".checkpoints/gru.safetensors"
         assert saved.read_text() == "half way", "the next run goes on from its checkpoints"
+
+
+def test_a_stopped_run_leaves_its_checkpoints_to_the_next(repository: Project) -> None:
+    with pytest.raises(KeyboardInterrupt), worktree(repository.folder, "main") as tree:
+        (tree.path / ".checkpoints").mkdir()
+        (tree.path / ".checkpoints/gru.safetensors").write_text("half way")
+        raise KeyboardInterrupt
+    assert not tree.path.exists()
+    with worktree(repository.folder, "main") as tree:
+        assert (tree.path / ".checkpoints/gru.safetensors").read_text() == "half way"
