@@ -151,9 +151,9 @@ def print_peak(which: str) -> None:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "train-rnn": lambda: training("rnn", setups.DEFAULT_PRECISION, 2.0),
-    "train-gru": lambda: training("gru", setups.DEFAULT_PRECISION, 2.7),
-    "train-lstm": lambda: training("lstm", setups.DEFAULT_PRECISION, 2.0),
+    "train-rnn": lambda: training("rnn", "medium", 2.0),
+    "train-gru": lambda: training("gru", "medium", 2.7),
+    "train-lstm": lambda: training("lstm", "medium", 2.0),
     "train-rnn-highest": lambda: training("rnn", "highest", 1.4),
     "train-gru-highest": lambda: training("gru", "highest", 1.8),
     "time-to-perplexity": lambda: time_to_perplexity(1.0212, 8.0),

@@ -19,7 +19,6 @@ HIDDEN, BATCH, STEPS = 256, 32, 35
 EPOCHS = 4
 """Epochs of one measurement."""
 
-DEFAULT_PRECISION = load_params().train.precision
 RECIPES = Path("replications/recipes")
 
 
@@ -79,7 +78,7 @@ class OurTraining:
         cell: str,
         ids: Tensor,
         vocab_size: int,
-        precision: str = DEFAULT_PRECISION,
+        precision: str = "highest",
         train: TrainParams | None = None,
     ) -> None:
         torch.manual_seed(0)
