@@ -44,6 +44,7 @@ def set_up(device: torch.device, threads: int | None, precision: str) -> None:
     torch.set_float32_matmul_precision(precision)
     if device.type == "cpu":
         _same_products_with_any_threads()
+        _first_calls_on_one_thread()
         _keep_freed_memory()
         return  # what we use of it is deterministic, and the switch loads PyTorch's compiler, for a second
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
@@ -61,6 +62,16 @@ def _same_products_with_any_threads() -> None:
     cpu = Path("/proc/cpuinfo")
     if cpu.exists() and "GenuineIntel" in cpu.read_text(encoding="utf-8", errors="replace"):
         os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+
+
+def _first_calls_on_one_thread() -> None:
+    """Call each of MKL's vector functions that we use once, on one number.
+
+    MKL chooses the code for a function at its first call. Where several threads make that call, one of them
+    may get code of low accuracy, in one process out of twenty (pytorch/pytorch#188792).
+    """
+    for function in (torch.exp, torch.log, torch.sqrt, torch.tanh):
+        function(torch.ones(1))
 
 
 def _keep_freed_memory() -> None:

@@ -12,6 +12,7 @@ nonlinearity. All sequences are ``(num_steps, batch_size, ...)``. Results agree 
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +21,26 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pipeline.nn.cells import State
+
+SMALL_PRODUCT = 1 << 22
+"""Multiplications below which a product's operands are not worth rounding to bfloat16."""
+
+
+@contextmanager
+def _step_products(h: Tensor, w: Tensor) -> Iterator[None]:
+    """Have the products of a time step, ``h W``, in full precision while they are small.
+
+    Rounding takes longer there than it saves, so that ``medium`` would be both slower and less exact.
+    """
+    precision = torch.get_float32_matmul_precision()
+    if precision == "highest" or len(h) * w.numel() > SMALL_PRODUCT:
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def _states(first: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -66,10 +87,11 @@ class _RNN(torch.autograd.Function):
         torch.add(x, b, out=output)
         w_t = w.t().contiguous()
         h = h0
-        for h_t in output.unbind():
-            h_t.addmm_(h, w_t)
-            h_t.relu_() if relu else h_t.tanh_()
-            h = h_t
+        with _step_products(h0, w):
+            for h_t in output.unbind():
+                h_t.addmm_(h, w_t)
+                h_t.relu_() if relu else h_t.tanh_()
+                h = h_t
         ctx.save_for_backward(states, w)
         ctx.relu = relu
         return output
@@ -81,9 +103,10 @@ class _RNN(torch.autograd.Function):
         h_previous, output = states[:-1], states[1:]
         da = (output > 0).to(output.dtype) if ctx.relu else _one_minus_square(output)
         grad_h0, pairs = _state_gradients(grad_output)
-        for da_t, (dh_t, dh_before) in zip(reversed(da.unbind()), pairs, strict=True):
-            da_t.mul_(dh_t)
-            dh_before.addmm_(da_t, w)
+        with _step_products(grad_h0, w):
+            for da_t, (dh_t, dh_before) in zip(reversed(da.unbind()), pairs, strict=True):
+                da_t.mul_(dh_t)
+                dh_before.addmm_(da_t, w)
         return da, grad_h0, _weight_gradient(da, h_previous), da.sum((0, 1)), None
 
 
@@ -117,12 +140,13 @@ class _GRU(torch.autograd.Function):
         )
         w_t = w.t().contiguous()
         h = h0
-        for a_t, rz_t, z_t, r_t, m_t, n_t, h_t in steps:
-            a_t.addmm_(h, w_t)
-            rz_t.sigmoid_()
-            n_t.addcmul_(r_t, m_t).tanh_()
-            torch.lerp(n_t, h, z_t, out=h_t)
-            h = h_t
+        with _step_products(h0, w):
+            for a_t, rz_t, z_t, r_t, m_t, n_t, h_t in steps:
+                a_t.addmm_(h, w_t)
+                rz_t.sigmoid_()
+                n_t.addcmul_(r_t, m_t).tanh_()
+                torch.lerp(n_t, h, z_t, out=h_t)
+                h = h_t
         ctx.save_for_backward(gates, new, states, w)
         return output
 
@@ -143,9 +167,10 @@ class _GRU(torch.autograd.Function):
         da_h = da[:, :, 1:].flatten(2)
         grad_h0, pairs = _state_gradients(grad_output)
         backwards = (reversed(t.unbind()) for t in (da, da_h, z))
-        for da_t, da_h_t, z_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
-            da_t.mul_(dh_t.unsqueeze(1))
-            dh_before.addcmul_(dh_t, z_t).addmm_(da_h_t, w)
+        with _step_products(grad_h0, w):
+            for da_t, da_h_t, z_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
+                da_t.mul_(dh_t.unsqueeze(1))
+                dh_before.addcmul_(dh_t, z_t).addmm_(da_h_t, w)
         grad_x = torch.cat([da_h[..., : 2 * hidden], by_n], -1)
         sum_n, *sums = da.sum((0, 1)).unbind()
         grad_b_x, grad_b_h = torch.cat([*sums[:2], sum_n]), torch.cat(sums)
@@ -182,14 +207,15 @@ class _LSTM(torch.autograd.Function):
         )
         w_t = w.t().contiguous()
         h, c = h0, c0
-        for a_t, if_t, i_t, f_t, g_t, o_t, c_t, tanh_t, h_t in steps:
-            a_t.addmm_(h, w_t)
-            if_t.sigmoid_()
-            g_t.tanh_()
-            o_t.sigmoid_()
-            torch.mul(f_t, c, out=c_t).addcmul_(i_t, g_t)
-            torch.mul(o_t, torch.tanh(c_t, out=tanh_t), out=h_t)
-            h, c = h_t, c_t
+        with _step_products(h0, w):
+            for a_t, if_t, i_t, f_t, g_t, o_t, c_t, tanh_t, h_t in steps:
+                a_t.addmm_(h, w_t)
+                if_t.sigmoid_()
+                g_t.tanh_()
+                o_t.sigmoid_()
+                torch.mul(f_t, c, out=c_t).addcmul_(i_t, g_t)
+                torch.mul(o_t, torch.tanh(c_t, out=tanh_t), out=h_t)
+                h, c = h_t, c_t
         ctx.save_for_backward(gates, cells, tanh_cells, states, w)
         # A copy, so that the cells kept for the backward pass are not also an output.
         return output, c.clone()
@@ -211,12 +237,13 @@ class _LSTM(torch.autograd.Function):
         dc = grad_c.clone()
         grad_h0, pairs = _state_gradients(grad_output)
         backwards = (reversed(t.unbind()) for t in (da[:, :, :3], da[:, :, 3], da_h, dc_by_dh, f))
-        for ifg_t, o_t, da_t, dc_by_dh_t, f_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
-            dc.addcmul_(dh_t, dc_by_dh_t)
-            ifg_t.mul_(dc.unsqueeze(1))
-            o_t.mul_(dh_t)
-            dc.mul_(f_t)
-            dh_before.addmm_(da_t, w)
+        with _step_products(grad_h0, w):
+            for ifg_t, o_t, da_t, dc_by_dh_t, f_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
+                dc.addcmul_(dh_t, dc_by_dh_t)
+                ifg_t.mul_(dc.unsqueeze(1))
+                o_t.mul_(dh_t)
+                dc.mul_(f_t)
+                dh_before.addmm_(da_t, w)
         return da_h, grad_h0, dc, _weight_gradient(da_h, states[:-1]), da_h.sum((0, 1))
 
 
