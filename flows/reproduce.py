@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import cast
 from uuid import UUID
 
+from httpx import HTTPError
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, StateDetails
+from prefect.exceptions import PrefectException
 from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
@@ -50,6 +52,8 @@ def reproduce(
     folder = Path.cwd()
     try:
         load_params(folder / PARAMS_FILE)
+        if compare_to != "HEAD":
+            results.check_revision(folder, compare_to)
         if set_params:
             if targets or force:
                 raise RefrainError("set_params runs the whole pipeline: leave targets and force out")
@@ -117,7 +121,10 @@ def run_stage(stage: Stage, threads: int, force: bool, runner: Runner) -> State[
 
 
 class Listener:
-    """Passes a stage's output on to the log, and a training's progress to an artifact."""
+    """Passes a stage's output on to the log, and a training's progress to an artifact.
+
+    A server that does not take the progress costs the picture of it, not the training.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -131,19 +138,24 @@ class Listener:
         progress = parse(line)
         if not progress:
             return
-        percent = 100 * progress.epoch / progress.epochs
-        if self._artifact is None:
+        if self._artifact is None or time.monotonic() - self._told >= PROGRESS_SECONDS:
             self._told = time.monotonic()
-            key = f"progress-{results.slug(self._name)}"
-            self._artifact = cast(UUID, create_progress_artifact(percent, key=key, description=line))
-        elif time.monotonic() - self._told >= PROGRESS_SECONDS:
-            self._told = time.monotonic()
-            update_progress_artifact(self._artifact, percent, description=line)
+            self._show(100 * progress.epoch / progress.epochs, line)
 
     def finish(self) -> None:
         """The stage has come to its end: early stopping may have ended it before the last epoch."""
         if self._artifact is not None:
-            update_progress_artifact(self._artifact, 100.0)
+            self._show(100.0, None)
+
+    def _show(self, percent: float, line: str | None) -> None:
+        try:
+            if self._artifact is None:
+                key = f"progress-{results.slug(self._name)}"
+                self._artifact = cast(UUID, create_progress_artifact(percent, key=key, description=line))
+            else:
+                update_progress_artifact(self._artifact, percent, description=line)
+        except (PrefectException, HTTPError) as error:
+            self._log.warning("progress is not shown: %s", error)
 
 
 def summary(states: dict[str, State[None]]) -> State[None]:

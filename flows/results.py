@@ -8,6 +8,7 @@ from typing import Any
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.scm import resolve_rev
 from prefect.artifacts import (
     create_image_artifact,
     create_link_artifact,
@@ -39,6 +40,15 @@ def publish(folder: Path, compare_to: str) -> None:
         create_image_artifact(
             f"data:image/svg+xml;base64,{picture}", key="learning-curves", description="learning curves"
         )
+
+
+def check_revision(folder: Path, revision: str) -> None:
+    """Raise :class:`RefrainError` now, and not after the trainings, if there is no such revision."""
+    try:
+        with Repo(str(folder)) as repo:
+            resolve_rev(repo.scm, revision)
+    except DvcException as error:
+        raise RefrainError(f"compare_to: {revision}: {first_line(error)}") from None
 
 
 def link_report(folder: Path) -> None:

@@ -91,7 +91,8 @@ def check_out(tree: Tree) -> None:
 def refresh(tree: Tree, corpus: str) -> None:
     """Update imported data (``dvc import``, ``import-url``) and texts of the catalogue without a checksum.
 
-    A text of the catalogue that has a checksum and is not there yet is fetched, too.
+    A text of the catalogue that has a checksum and is not there yet is fetched, too; of a folder of texts,
+    those that the main checkout has.
     """
     log = get_run_logger().info
     with Repo(str(tree.path)) as repo:
@@ -101,8 +102,9 @@ def refresh(tree: Tree, corpus: str) -> None:
     if not (tree.path / CATALOG_FILE).exists():
         return
     for name, entry in load_catalog(tree.path / CATALOG_FILE).items():
-        in_use = (RAW / entry.file).is_relative_to(corpus)
-        tracked = succeeds(tree.path, "ls-files", "--error-unmatch", str(RAW / entry.file))
+        text = RAW / entry.file
+        in_use = text == Path(corpus) or (text.is_relative_to(corpus) and (tree.main / text).exists())
+        tracked = succeeds(tree.path, "ls-files", "--error-unmatch", str(text))
         if in_use and not tracked:
             ours = tree.main / RAW
             known = entry.sha256 and (ours / entry.file).exists() and "REFRAIN_CORPORA" not in os.environ

@@ -1,0 +1,23 @@
+"""What a flow hears of a stage."""
+
+import logging
+
+import httpx
+import pytest
+
+from flows import reproduce
+from pipeline.training.progress_line import ProgressLine
+
+
+def test_progress_that_the_server_does_not_take_is_a_warning_and_no_failure(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise httpx.ConnectError("no server")
+
+    monkeypatch.setattr(reproduce, "get_run_logger", logging.getLogger)
+    monkeypatch.setattr(reproduce, "create_progress_artifact", refuse)
+    hear = reproduce.Listener("train@rnn")
+    hear.line(str(ProgressLine("rnn", 1, 2, 30.0, None, 1000.0)))
+    hear.finish()
+    assert "progress is not shown: no server" in caplog.text
