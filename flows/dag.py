@@ -50,10 +50,9 @@ def read_stages(folder: Path, targets: Sequence[str] = (), force: bool = False) 
 def _needed(repo: Repo, targets: Sequence[str]) -> "nx.DiGraph[DvcStage]":
     """DVC's graph, in which edges go from a stage to those it needs, without what no target needs."""
     graph = repo.index.graph
-    if not targets:
-        return graph
     stages = {_name(stage): stage for stage in graph}
-    wanted = set()
+    # Without targets the folder's own pipeline, as `dvc repro` has it, and not those of folders below.
+    wanted = set() if targets else {stage for stage in graph if stage.path_in_repo == PROJECT_FILE}
     for target in targets:
         # `train` stands for train@rnn, train@gru and so on.
         found = {stage for name, stage in stages.items() if target in (name, name.partition("@")[0])}

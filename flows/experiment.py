@@ -12,14 +12,14 @@ from pipeline.errors import RefrainError, first_line
 from pipeline.params import PARAMS_FILE, Params, load_params
 
 
-def overridden(folder: Path, overrides: list[str]) -> Params:
-    """What ``params.yaml`` would be with ``overrides``, given as ``dvc exp run -S`` takes them.
+def overridden(path: Path, overrides: list[str]) -> Params:
+    """What a parameters file would be with ``overrides``, given as ``dvc exp run -S`` takes them.
 
     Raises :class:`RefrainError` naming the first that is wrong.
     """
     with tempfile.TemporaryDirectory() as name:
-        copy = Path(name) / PARAMS_FILE.name
-        shutil.copy(folder / PARAMS_FILE, copy)
+        copy = Path(name) / path.name
+        shutil.copy(path, copy)
         try:
             apply_overrides(str(copy), [override.removeprefix(f"{PARAMS_FILE}:") for override in overrides])
         except DvcException as error:

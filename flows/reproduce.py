@@ -173,7 +173,7 @@ def summary(states: dict[str, State[None]]) -> State[None]:
 
 def run_experiment(folder: Path, set_params: list[str], compare_to: str) -> State[None]:
     """Run the pipeline with other parameters, as a DVC experiment in a folder of its own."""
-    text = text_not_in_git(folder, overridden(folder, set_params).corpus.path)
+    text = text_not_in_git(folder, overridden(folder / PARAMS_FILE, set_params).corpus.path)
     runner = Runner(folder, 1)
     try:
         future = experiment.submit(set_params, text, runner)

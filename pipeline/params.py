@@ -98,7 +98,7 @@ class SampleParams(Section):
 class TrainParams(Section):
     """One training run. A model may repeat any of these keys under its own ``train``."""
 
-    sampling: Literal["consecutive", "random"]
+    sampling: Literal["consecutive", "classic", "random"]
     batch_size: Count
     num_steps: Count
     epochs: Count
@@ -117,7 +117,11 @@ class TrainParams(Section):
 
 
 class ModelParams(Section):
-    """One model: its architecture, and whatever it trains differently from the shared ``train``."""
+    """One model: its architecture, and whatever it trains differently from the shared ``train``.
+
+    ``init_std`` draws the first weights from a normal distribution of that standard deviation around 0, with
+    biases of 0, as textbooks do; without it they are drawn as in ``torch.nn``.
+    """
 
     cell: Literal["rnn", "gru", "lstm"]
     hidden_size: Size
@@ -126,7 +130,21 @@ class ModelParams(Section):
     embedding_size: Size | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     tied: bool = False
+    bidirectional: Literal[False] = False
+    init_std: Positive | None = None
     train: dict[str, Any] = {}
+
+    @field_validator("bidirectional", mode="before")
+    @classmethod
+    def _reads_one_way(cls, value: object) -> object:
+        if value is True:
+            raise ValueError("true lets a model see the character that it has to predict: leave it out")
+        return value
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What :class:`pipeline.nn.language_model.ModelConfig` takes besides the vocabulary's size."""
+        return self.model_dump(exclude={"train", "bidirectional", "init_std"})
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -83,10 +83,13 @@ class CharLM(nn.Module):
     Input is a one-hot character, as a row of the input weights and never as a dense vector, or an
     embedding. ``dropout`` acts on the embedding, between layers and before the decoder (Zaremba et al.,
     2014). ``tied`` shares the embedding with the decoder (Press & Wolf, 2017). ``implementation`` says how
-    the layers are computed, not what: see :mod:`pipeline.nn.recurrent`.
+    the layers are computed, not what: see :mod:`pipeline.nn.recurrent`. Weights are drawn as in ``torch.nn``,
+    or with ``init_std`` from N(0, init_std^2) with biases of 0.
     """
 
-    def __init__(self, config: ModelConfig, implementation: Implementation = "auto") -> None:
+    def __init__(
+        self, config: ModelConfig, implementation: Implementation = "auto", init_std: float | None = None
+    ) -> None:
         super().__init__()
         self.config, self.implementation = config, implementation
         self.embedding = (
@@ -96,6 +99,9 @@ class CharLM(nn.Module):
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
         if config.tied and self.embedding is not None:
             self.embedding.weight = self.decoder.weight
+        if init_std is not None:
+            for weight in self.parameters():
+                nn.init.normal_(weight, std=init_std) if weight.dim() > 1 else nn.init.zeros_(weight)
 
     def initial_state(self, batch_size: int) -> State:
         """The zero state: one tensor ``(num_layers, batch_size, hidden_size)``, for LSTM two."""

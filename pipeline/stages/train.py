@@ -31,7 +31,7 @@ def main(model: str) -> None:
     from pipeline.training.progress import Progress
     from pipeline.training.trainer import Epoch, Hooks, Stopped, Trainer
 
-    architecture = params.models[model].model_dump(exclude={"train"})
+    settings = params.models[model]
     device = choose_device(params.device)
     set_up(device, params.threads, train.precision)
     stored = read_vocab(artifacts.VOCAB)
@@ -46,7 +46,7 @@ def main(model: str) -> None:
             "and patience: give corpus.split.valid more"
         )
     identity = fingerprint(
-        model=architecture,
+        model=settings.model_dump(exclude={"train"}),
         train=train.model_dump(),
         seed=params.seed,
         vocab=stored.sha256,
@@ -59,8 +59,8 @@ def main(model: str) -> None:
     checkpoint = read_checkpoint(path, identity)
 
     torch.manual_seed(params.seed)
-    config = ModelConfig(vocab_size=len(stored.vocab), **architecture)
-    lm = CharLM(config, train.implementation).to(device)
+    config = ModelConfig(vocab_size=len(stored.vocab), **settings.architecture)
+    lm = CharLM(config, train.implementation, settings.init_std).to(device)
     progress = Progress(model, train.epochs, train.sample.prefixes)
     with Curves(artifacts.TRAIN_REPORTS / model, train.sample.prefixes) as curves:
 

@@ -1,6 +1,6 @@
 """Minibatches for truncated backpropagation through time.
 
-Both samplings yield pairs ``(inputs, labels)`` of shape ``(num_steps, batch_size)``, where the labels are
+All samplings yield pairs ``(inputs, labels)`` of shape ``(num_steps, batch_size)``, where the labels are
 the inputs shifted by one character: ``labels[t]`` follows ``inputs[t]`` in the text.
 """
 
@@ -36,6 +36,26 @@ def consecutive(ids: Tensor, batch_size: int, num_steps: int) -> Iterator[Batch]
 def num_consecutive(characters: int, batch_size: int, num_steps: int) -> int:
     """How many minibatches :func:`consecutive` yields."""
     return -(-_lane_length(characters, batch_size) // num_steps)
+
+
+def classic(ids: Tensor, batch_size: int, num_steps: int) -> Iterator[Batch]:
+    """Consecutive sampling as in the textbook (Zhang et al., Dive into Deep Learning).
+
+    Each lane has ``floor(n / batch_size)`` characters and each minibatch ``num_steps`` of them; what is left
+    over of the text and of the lanes is not used.
+    """
+    if not num_classic(len(ids), batch_size, num_steps):
+        raise RefrainError(_too_short(len(ids), batch_size * (num_steps + 1), "train.batch_size"))
+    length = len(ids) // batch_size
+    lanes = ids[: length * batch_size].view(batch_size, length).t().contiguous()
+    for start in range(0, num_classic(len(ids), batch_size, num_steps) * num_steps, num_steps):
+        end = start + num_steps
+        yield lanes[start:end], lanes[start + 1 : end + 1]
+
+
+def num_classic(characters: int, batch_size: int, num_steps: int) -> int:
+    """How many minibatches :func:`classic` yields."""
+    return max(characters // batch_size - 1, 0) // num_steps
 
 
 def random(ids: Tensor, batch_size: int, num_steps: int, generator: torch.Generator) -> Iterator[Batch]:

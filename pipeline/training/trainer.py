@@ -27,6 +27,14 @@ CHECK_STEPS = 50
 """Steps between two looks at the losses, each of which waits for the device."""
 
 
+STEPS_PER_EPOCH = {
+    "consecutive": batches.num_consecutive,
+    "classic": batches.num_classic,
+    "random": batches.num_random,
+}
+"""By sampling, from the number of characters, ``batch_size`` and ``num_steps``."""
+
+
 @dataclass(frozen=True)
 class Epoch:
     """One epoch's results. ``train_perplexity`` is over the epoch while the weights change, as in
@@ -76,7 +84,7 @@ class Trainer:
         self.model, self.ids, self.params, self.seed, self.hooks = model, ids, params, seed, hooks
         self.checkpoint_seconds = checkpoint_seconds
         self.optimizer = Optimizer(params, model.parameters())
-        count = batches.num_random if params.sampling == "random" else batches.num_consecutive
+        count = STEPS_PER_EPOCH[params.sampling]
         self.steps_per_epoch = count(len(ids), params.batch_size, params.num_steps)
         self.epoch = 1
         self.sizes: list[int] = []  # characters of each minibatch done in this epoch
@@ -162,7 +170,7 @@ class Trainer:
         index = len(self.sizes)
         total = self.params.epochs * self.steps_per_epoch
         rate = learning_rate(self.params, self.steps_done, total)
-        carried = self.params.sampling == "consecutive"
+        carried = self.params.sampling != "random"
         state = self.state if carried else self.model.initial_state(inputs.shape[1])
         outputs, state = self.model.outputs(inputs, state)
         decoder = self.model.decoder
@@ -179,6 +187,8 @@ class Trainer:
         size, steps = self.params.batch_size, self.params.num_steps
         if self.params.sampling == "consecutive":
             return batches.consecutive(self.ids, size, steps)
+        if self.params.sampling == "classic":
+            return batches.classic(self.ids, size, steps)
         return batches.random(self.ids, size, steps, seeds.generator(self.seed, "epoch", self.epoch))
 
     def _mean_loss(self) -> float:
@@ -210,8 +220,10 @@ class Trainer:
         self.history.append(Epoch(self.epoch, perplexity(train_loss), valid, samples))
         self.hooks.epoch_done(self.history[-1])
         self.epoch += 1
-        # Read as one text, as in evaluation: a lane goes on from where its neighbour ended.
-        self._start_epoch(next_lanes(self.state))
+        if self.params.sampling == "classic":
+            self._start_epoch(self.model.initial_state(self.params.batch_size))
+        else:  # as one text, as in evaluation: a lane goes on from where its neighbour ended
+            self._start_epoch(next_lanes(self.state))
 
     def _valid(self) -> list[float]:
         return [epoch.valid_perplexity for epoch in self.history if epoch.valid_perplexity is not None]

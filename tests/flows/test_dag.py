@@ -1,6 +1,6 @@
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -54,9 +54,10 @@ def chain(new_project: Callable[[str], Project]) -> Project:
 def test_what_has_changed_is_to_run_with_all_that_needs_it(
     chain: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def to_run(force: bool = False) -> dict[str, bool]:
-        return {s.name: s.to_run for s in read_stages(chain.folder, force=force)}
+    def to_run(force: bool = False, targets: Sequence[str] = ("sub/dvc.yaml:second",)) -> dict[str, bool]:
+        return {s.name: s.to_run for s in read_stages(chain.folder, targets, force)}
 
+    assert to_run(targets=[]) == {"first": False}, "as `dvc repro`: the folder's own pipeline"
     assert to_run() == {"first": False, "sub/dvc.yaml:second": False}
     assert to_run(force=True) == {"first": True, "sub/dvc.yaml:second": True}
     (chain.folder / "sub/c").write_text("changed")

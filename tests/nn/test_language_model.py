@@ -87,6 +87,17 @@ def test_weights_begin_as_those_of_pytorch_do(embedding_size: int | None) -> Non
         assert weight.detach().std() == pytest.approx(64**-0.5 / 3**0.5, rel=0.2), name
 
 
+def test_weights_drawn_as_textbooks_do() -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(vocab_size=300, cell="gru", hidden_size=100, num_layers=2)
+    for name, weight in CharLM(config, init_std=0.01).named_parameters():
+        if "bias" in name:
+            assert not weight.any()
+        else:
+            assert weight.std().item() == pytest.approx(0.01, rel=0.02), name
+            assert weight.mean().item() == pytest.approx(0, abs=3e-4), name
+
+
 def test_next_lanes_start_where_their_neighbours_ended() -> None:
     (state,) = next_lanes((torch.tensor([[[1.0], [2.0], [3.0]]]),))
     assert state.flatten().tolist() == [0, 1, 2]

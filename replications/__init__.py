@@ -1,0 +1,1 @@
+"""The textbook's published experiments, run again with Refrain's own modules."""
