@@ -98,7 +98,7 @@ class SampleParams(Section):
 class TrainParams(Section):
     """One training run. A model may repeat any of these keys under its own ``train``."""
 
-    sampling: Literal["consecutive", "classic", "random"]
+    sampling: Literal["consecutive", "random", "classic_consecutive", "classic_random"]
     batch_size: Count
     num_steps: Count
     epochs: Count

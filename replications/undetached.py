@@ -17,7 +17,7 @@ from pipeline.nn.language_model import CharLM, ModelConfig, detach
 from pipeline.nn.loss import linear_cross_entropy
 from pipeline.params import load_params
 from pipeline.program import run
-from pipeline.text.batches import classic
+from pipeline.text.batches import classic_consecutive
 from replications.results import RECIPES, TIMINGS
 from replications.run import encode
 
@@ -41,7 +41,9 @@ def costs(detached: bool) -> list[Cost]:
     set_up(torch.device("cpu"), params.threads, train.precision)
     torch.manual_seed(params.seed)
     lm = CharLM(ModelConfig(len(vocab), **params.models["rnn"].architecture))
-    minibatches = list(classic(torch.from_numpy(splits["train"]), train.batch_size, train.num_steps))
+    minibatches = list(
+        classic_consecutive(torch.from_numpy(splits["train"]), train.batch_size, train.num_steps)
+    )
     state, found = lm.initial_state(train.batch_size), []
     for index in range(MINIBATCHES):
         inputs, labels = minibatches[index % len(minibatches)]

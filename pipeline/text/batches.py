@@ -38,23 +38,23 @@ def num_consecutive(characters: int, batch_size: int, num_steps: int) -> int:
     return -(-_lane_length(characters, batch_size) // num_steps)
 
 
-def classic(ids: Tensor, batch_size: int, num_steps: int) -> Iterator[Batch]:
-    """Consecutive sampling as in the textbook (Zhang et al., Dive into Deep Learning).
+def classic_consecutive(ids: Tensor, batch_size: int, num_steps: int) -> Iterator[Batch]:
+    """Consecutive sampling as in the textbook (Zhang et al., Dive into Deep Learning, first edition).
 
     Each lane has ``floor(n / batch_size)`` characters and each minibatch ``num_steps`` of them; what is left
     over of the text and of the lanes is not used.
     """
-    if not num_classic(len(ids), batch_size, num_steps):
+    if not num_classic_consecutive(len(ids), batch_size, num_steps):
         raise RefrainError(_too_short(len(ids), batch_size * (num_steps + 1), "train.batch_size"))
     length = len(ids) // batch_size
     lanes = ids[: length * batch_size].view(batch_size, length).t().contiguous()
-    for start in range(0, num_classic(len(ids), batch_size, num_steps) * num_steps, num_steps):
+    for start in range(0, num_classic_consecutive(len(ids), batch_size, num_steps) * num_steps, num_steps):
         end = start + num_steps
         yield lanes[start:end], lanes[start + 1 : end + 1]
 
 
-def num_classic(characters: int, batch_size: int, num_steps: int) -> int:
-    """How many minibatches :func:`classic` yields."""
+def num_classic_consecutive(characters: int, batch_size: int, num_steps: int) -> int:
+    """How many minibatches :func:`classic_consecutive` yields."""
     return max(characters // batch_size - 1, 0) // num_steps
 
 
@@ -75,6 +75,29 @@ def random(ids: Tensor, batch_size: int, num_steps: int, generator: torch.Genera
     for chosen in starts.to(ids.device).split(batch_size):
         inputs = steps + chosen
         yield ids[inputs], ids[inputs + 1]
+
+
+def classic_random(
+    ids: Tensor, batch_size: int, num_steps: int, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Random sampling as in the textbook's first edition: the same windows each epoch, in another order.
+
+    The windows that fill no whole minibatch are left out, other ones each epoch.
+    """
+    minibatches = num_classic_random(len(ids), batch_size, num_steps)
+    if not minibatches:
+        raise RefrainError(_too_short(len(ids), batch_size * num_steps + 1, "train.batch_size"))
+    order = torch.randperm((len(ids) - 1) // num_steps, generator=generator)
+    starts = num_steps * order[: minibatches * batch_size]
+    steps = torch.arange(num_steps, device=ids.device).unsqueeze(1)
+    for chosen in starts.to(ids.device).split(batch_size):
+        inputs = steps + chosen
+        yield ids[inputs], ids[inputs + 1]
+
+
+def num_classic_random(characters: int, batch_size: int, num_steps: int) -> int:
+    """How many minibatches :func:`classic_random` yields."""
+    return max(characters - 1, 0) // num_steps // batch_size
 
 
 def num_random(characters: int, batch_size: int, num_steps: int) -> int:

@@ -29,8 +29,9 @@ CHECK_STEPS = 50
 
 STEPS_PER_EPOCH = {
     "consecutive": batches.num_consecutive,
-    "classic": batches.num_classic,
     "random": batches.num_random,
+    "classic_consecutive": batches.num_classic_consecutive,
+    "classic_random": batches.num_classic_random,
 }
 """By sampling, from the number of characters, ``batch_size`` and ``num_steps``."""
 
@@ -170,7 +171,7 @@ class Trainer:
         index = len(self.sizes)
         total = self.params.epochs * self.steps_per_epoch
         rate = learning_rate(self.params, self.steps_done, total)
-        carried = self.params.sampling != "random"
+        carried = "consecutive" in self.params.sampling
         state = self.state if carried else self.model.initial_state(inputs.shape[1])
         outputs, state = self.model.outputs(inputs, state)
         decoder = self.model.decoder
@@ -187,9 +188,10 @@ class Trainer:
         size, steps = self.params.batch_size, self.params.num_steps
         if self.params.sampling == "consecutive":
             return batches.consecutive(self.ids, size, steps)
-        if self.params.sampling == "classic":
-            return batches.classic(self.ids, size, steps)
-        return batches.random(self.ids, size, steps, seeds.generator(self.seed, "epoch", self.epoch))
+        if self.params.sampling == "classic_consecutive":
+            return batches.classic_consecutive(self.ids, size, steps)
+        sample = batches.random if self.params.sampling == "random" else batches.classic_random
+        return sample(self.ids, size, steps, seeds.generator(self.seed, "epoch", self.epoch))
 
     def _mean_loss(self) -> float:
         """Loss per character over the epoch so far; :class:`RefrainError` if it is not finite."""
@@ -220,7 +222,7 @@ class Trainer:
         self.history.append(Epoch(self.epoch, perplexity(train_loss), valid, samples))
         self.hooks.epoch_done(self.history[-1])
         self.epoch += 1
-        if self.params.sampling == "classic":
+        if self.params.sampling == "classic_consecutive":
             self._start_epoch(self.model.initial_state(self.params.batch_size))
         else:  # as one text, as in evaluation: a lane goes on from where its neighbour ended
             self._start_epoch(next_lanes(self.state))

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pipeline.errors import RefrainError
-from pipeline.text.batches import classic, consecutive, num_classic, num_consecutive, num_random, random
+from pipeline.text.batches import (
+    classic_consecutive,
+    classic_random,
+    consecutive,
+    num_classic_consecutive,
+    num_classic_random,
+    num_consecutive,
+    num_random,
+    random,
+)
 
 SIZES = {"n": st.integers(2, 400), "batch_size": st.integers(1, 8), "num_steps": st.integers(1, 12)}
 
@@ -37,7 +46,7 @@ def test_classic_example_at_random() -> None:
 
 
 def test_textbooks_example_of_30_numbers() -> None:
-    minibatches = [(x.t().tolist(), y.t().tolist()) for x, y in classic(torch.arange(30), 2, 6)]
+    minibatches = [(x.t().tolist(), y.t().tolist()) for x, y in classic_consecutive(torch.arange(30), 2, 6)]
     assert minibatches == [
         ([[0, 1, 2, 3, 4, 5], [15, 16, 17, 18, 19, 20]], [[1, 2, 3, 4, 5, 6], [16, 17, 18, 19, 20, 21]]),
         ([[6, 7, 8, 9, 10, 11], [21, 22, 23, 24, 25, 26]], [[7, 8, 9, 10, 11, 12], [22, 23, 24, 25, 26, 27]]),
@@ -46,17 +55,36 @@ def test_textbooks_example_of_30_numbers() -> None:
 
 @given(**SIZES)
 def test_classic_minibatches_adjoin_and_are_of_one_size(n: int, batch_size: int, num_steps: int) -> None:
-    if not num_classic(n, batch_size, num_steps):
+    if not num_classic_consecutive(n, batch_size, num_steps):
         with pytest.raises(RefrainError, match="lower train"):
-            list(classic(torch.arange(n), batch_size, num_steps))
+            list(classic_consecutive(torch.arange(n), batch_size, num_steps))
         return
-    minibatches = list(classic(torch.arange(n), batch_size, num_steps))
-    assert len(minibatches) == num_classic(n, batch_size, num_steps)
+    minibatches = list(classic_consecutive(torch.arange(n), batch_size, num_steps))
+    assert len(minibatches) == num_classic_consecutive(n, batch_size, num_steps)
     assert all(x.shape == y.shape == (num_steps, batch_size) for x, y in minibatches)
     assert all(torch.equal(y, x + 1) for x, y in minibatches)
     starts = minibatches[0][0][0]
     assert torch.equal(starts, torch.arange(batch_size) * (n // batch_size))
     assert all(torch.equal(after[0][0], before[1][-1]) for before, after in pairwise(minibatches))
+
+
+@given(**SIZES)
+def test_classic_windows_are_the_same_each_epoch_in_another_order(
+    n: int, batch_size: int, num_steps: int
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    if not num_classic_random(n, batch_size, num_steps):
+        with pytest.raises(RefrainError, match="lower train"):
+            list(classic_random(torch.arange(n), batch_size, num_steps, generator))
+        return
+    for _ in range(2):
+        minibatches = list(classic_random(torch.arange(n), batch_size, num_steps, generator))
+        assert len(minibatches) == num_classic_random(n, batch_size, num_steps)
+        assert all(x.shape == (num_steps, batch_size) for x, _ in minibatches)
+        assert all(torch.equal(y, x + 1) for x, y in minibatches)
+        starts = torch.cat([x[0] for x, _ in minibatches])
+        assert not (starts % num_steps).any()
+        assert len(starts.unique()) == len(starts)
 
 
 @given(**SIZES)
