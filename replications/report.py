@@ -69,13 +69,24 @@ def read_published() -> list[Published]:
         ]
 
 
+def read_spread() -> dict[tuple[str, int], tuple[float, float]]:
+    """The figures of seeds 1 and 2 (see :mod:`replications.spread`), by recipe and epoch."""
+    with (FOLDER / "spread.csv").open(encoding="utf-8", newline="") as file:
+        return {
+            (row["recipe"], int(row["epoch"])): (float(row["seed 1"]), float(row["seed 2"]))
+            for row in csv.DictReader(file)
+        }
+
+
 def published_table(recipe: str) -> str:
     """Published beside measured, epoch by epoch."""
+    others = read_spread()
     rows = [
         (
             str(row.epoch),
             f"{row.perplexity:g}",
             number(row.measured()),
+            *map(number, others[row.recipe, row.epoch]),
             f"{row.tolerance:g} times",
             "yes" if row.agrees() else "no",
             row.reason,
@@ -83,7 +94,8 @@ def published_table(recipe: str) -> str:
         for row in read_published()
         if row.recipe == recipe
     ]
-    return table(("epoch", "published", "measured", "tolerance", "within", "why"), rows)
+    header = ("epoch", "published", "measured", "seed 1", "seed 2", "tolerance", "within", "why")
+    return table(header, rows)
 
 
 def runs_table(names: dict[str, str], epochs: list[int]) -> str:
@@ -234,6 +246,8 @@ def main() -> None:
         "held_out_table": held_out_table,
         "cost_table": cost_table,
         "foot": foot,
+        "at": lambda name, epoch: number(read_result(name).perplexity[epoch - 1]),
+        "timing": read_timing,
         "curves": lambda name, names, with_published=False: plot(
             name, curves(names, read_published() if with_published else [])
         ),

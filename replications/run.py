@@ -69,7 +69,12 @@ class Printer:
 
 
 def main(name: str, recipe: str, changes: list[str]) -> None:
-    """Train the one model of a recipe, with some keys changed, and write its files."""
+    """Run a recipe with some keys changed, and write its files."""
+    write(name, *train_recipe(name, recipe, changes))
+
+
+def train_recipe(name: str, recipe: str, changes: list[str]) -> tuple[Result, list[Sample], Timing]:
+    """Train the one model of a recipe; a training whose loss stops being finite is a result, too."""
     params = overridden(RECIPES / f"{recipe}.yaml", changes)
     model, settings = _only_model(params, recipe)
     train = params.train_params(model)
@@ -90,7 +95,7 @@ def main(name: str, recipe: str, changes: list[str]) -> None:
     started, stopped = time.perf_counter(), None
     try:
         trainer.run()
-    except RefrainError as error:  # some recipes are there to show it
+    except RefrainError as error:
         stopped = str(error)
         print(stopped)
     result = Result(
@@ -109,7 +114,7 @@ def main(name: str, recipe: str, changes: list[str]) -> None:
     seconds = median(printer.seconds) if printer.seconds else 0.0
     speed = printer.speed() if printer.seconds else 0.0
     timing = Timing(seconds, speed, time.perf_counter() - started, describe_device(device))
-    write(name, result, printer.samples, timing)
+    return result, printer.samples, timing
 
 
 def encode(params: Params) -> tuple[Vocab, dict[str, Ids]]:
