@@ -12,7 +12,7 @@ SERVED := $(RUN) PREFECT_API_URL="$${PREFECT_API_URL:-http://127.0.0.1:4200/api}
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro flow server worker deploy fetch test test-flows test-ui bench replicate lint format clean
+.PHONY: help repro flow server worker deploy fetch test test-flows test-ui bench bench-recipes replicate lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -51,6 +51,9 @@ test-ui: .venv/installed  ## look at Prefect's pages in Chromium, where it is in
 
 bench: .venv/installed  ## measure speed beside the textbook's code (six minutes, nothing else running)
 	@$(RUN) $(BIN)/python -m benchmarks.bench
+
+bench-recipes: .venv/installed  ## train the recipes for Tiny Shakespeare against the clock (twelve minutes)
+	@$(RUN) $(BIN)/python -m benchmarks.recipes
 
 replicate: .venv/installed  ## run the textbook's published experiments (ten minutes) and write replications/
 	@$(BIN)/python -m pipeline.text.catalog fetch jaychou_lyrics

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -26,7 +27,6 @@ from pipeline.inference.sampling import Decoding, generate
 from pipeline.text.encoding import encode_splits
 from pipeline.text.vocab import VocabFile, build_vocab, count_chars
 
-FOLDER = Path(__file__).parent
 ROUNDS = 9
 
 
@@ -175,6 +175,19 @@ def table(figures: list[Figure]) -> str:
     return "\n".join(lines)
 
 
+def recipes_table(content: dict[str, Any]) -> str:
+    """What ``make bench-recipes`` last wrote, as Markdown."""
+    lines = ["| recipe | held-out nats a character | bar | seconds | bar |", "|---|---:|---:|---:|---:|"]
+    for row in content["recipes"]:
+        link = f"[{row['recipe']}](../replications/recipes/{row['recipe']}.yaml)"
+        nats, seconds = (
+            f"{row['nats']:.3f} | {row['bar_nats']:.2f}",
+            f"{row['seconds']:.0f} | {row['bar_seconds']}",
+        )
+        lines.append(f"| {link} | {nats} | {seconds} |")
+    return "\n".join(lines)
+
+
 def write(figures: list[Figure]) -> None:
     """Write ``results.json`` and the README from its template."""
     described = machine.describe()
@@ -186,16 +199,17 @@ def write(figures: list[Figure]) -> None:
         "ceilings": ceilings,
     }
     content = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
-    write_bytes(FOLDER / "results.json", content.encode())
-    template = (FOLDER / "README.template.md").read_text(encoding="utf-8")
+    write_bytes(setups.FOLDER / "results.json", content.encode())
+    template = (setups.FOLDER / "README.template.md").read_text(encoding="utf-8")
     page = template.format(
         table=table(figures),
+        recipes=recipes_table(json.loads((setups.FOLDER / "recipes.json").read_text(encoding="utf-8"))),
         machine=described,
         python=platform.python_version(),
         torch=torch.__version__,
         ceilings="\n".join(f"| {name} | {value:,.0f} |" for name, value in ceilings.items()),
     )
-    write_bytes(FOLDER / "README.md", page.encode())
+    write_bytes(setups.FOLDER / "README.md", page.encode())
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ HIDDEN, BATCH, STEPS = 256, 32, 35
 EPOCHS = 4
 """Epochs of one measurement."""
 
+FOLDER = Path(__file__).parent
 RECIPES = Path("replications/recipes")
 
 
