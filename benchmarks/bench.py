@@ -175,8 +175,11 @@ def table(figures: list[Figure]) -> str:
     return "\n".join(lines)
 
 
-def recipes_table(content: dict[str, Any]) -> str:
+def recipes_table(path: Path) -> str:
     """What ``make bench-recipes`` last wrote, as Markdown."""
+    if not path.exists():
+        return "Not run yet."
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     lines = ["| recipe | held-out nats a character | bar | seconds | bar |", "|---|---:|---:|---:|---:|"]
     for row in content["recipes"]:
         link = f"[{row['recipe']}](../replications/recipes/{row['recipe']}.yaml)"
@@ -203,7 +206,7 @@ def write(figures: list[Figure]) -> None:
     template = (setups.FOLDER / "README.template.md").read_text(encoding="utf-8")
     page = template.format(
         table=table(figures),
-        recipes=recipes_table(json.loads((setups.FOLDER / "recipes.json").read_text(encoding="utf-8"))),
+        recipes=recipes_table(setups.FOLDER / "recipes.json"),
         machine=described,
         python=platform.python_version(),
         torch=torch.__version__,

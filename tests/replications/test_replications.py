@@ -32,7 +32,7 @@ SMALL = [
     "corpus.max_chars=2000",
     "train.epochs=3",
     "train.sample.every=2",
-    "train.sample.prefixes=[a]",
+    "train.sample.prefixes=[《]",
     "train.sample.length=5",
     "threads=1",
 ]
@@ -52,7 +52,7 @@ def test_a_run_prints_what_the_pages_print_and_repeats_to_the_byte(
     first = (recipes / RESULTS / "small.json").read_bytes()
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("small, untrained (vocabulary of ")
-    assert said[1].startswith(" - a")
+    assert said[1].startswith(" - 《")
     line = r"epoch 2, perplexity [\d.]+, time \d+\.\d\d sec, [\d,]+ characters/s on .*CPU, 1 threads"
     assert re.fullmatch(line, said[2])
 
