@@ -32,7 +32,7 @@ SMALL = [
     "corpus.max_chars=2000",
     "train.epochs=3",
     "train.sample.every=2",
-    "train.sample.prefixes=[《]",
+    "vocab.unk=true",
     "train.sample.length=5",
     "threads=1",
 ]
@@ -46,13 +46,12 @@ def test_a_run_prints_what_the_pages_print_and_repeats_to_the_byte(
         "train.batch_size=8",
         "corpus.split.train=0.8",
         "corpus.split.valid=0.2",
-        "vocab.unk=true",
     ]
     run.main("small", "gru-torch", changes)
     first = (recipes / RESULTS / "small.json").read_bytes()
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("small, untrained (vocabulary of ")
-    assert said[1].startswith(" - 《")
+    assert said[1].startswith(" - 分开")
     line = r"epoch 2, perplexity [\d.]+, time \d+\.\d\d sec, [\d,]+ characters/s on .*CPU, 1 threads"
     assert re.fullmatch(line, said[2])
 
