@@ -55,7 +55,7 @@ bench: .venv/installed  ## measure speed beside the textbook's code (six minutes
 bench-recipes: .venv/installed  ## train the recipes for Tiny Shakespeare against the clock (twelve minutes)
 	@$(RUN) $(BIN)/python -m benchmarks.recipes
 
-replicate: .venv/installed  ## run the textbook's published experiments (ten minutes) and write replications/
+replicate: .venv/installed  ## run the textbook's published experiments (ten to fifteen minutes) and write replications/
 	@$(BIN)/python -m pipeline.text.catalog fetch jaychou_lyrics
 	@$(BIN)/python -m pipeline.text.catalog fetch time_machine
 	@$(RUN) dvc repro replications/dvc.yaml
