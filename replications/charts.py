@@ -2,9 +2,10 @@
 
 import altair as alt
 import pandas as pd
-import vl_convert as vlc
 
-from pipeline.reporting.charts import FONT
+from pipeline.reporting.charts import to_svg
+
+SIZE = {"width": 620, "height": 300}
 
 
 def perplexity_curves(curves: dict[str, list[float]], published: list[tuple[str, int, float]]) -> str:
@@ -20,7 +21,7 @@ def perplexity_curves(curves: dict[str, list[float]], published: list[tuple[str,
         .mark_point(size=60, filled=True, clip=True)
         .encode(**_axes("epoch", "perplexity"), color=_colour(list(curves)))
     )
-    return _svg(lines + points if published else lines)
+    return to_svg((lines + points if published else lines).properties(**SIZE))
 
 
 def held_out_curves(frame: pd.DataFrame, order: list[str]) -> str:
@@ -34,7 +35,7 @@ def held_out_curves(frame: pd.DataFrame, order: list[str]) -> str:
             strokeDash=alt.StrokeDash("text:N", sort=["training", "held out"], title="text"),
         )
     )
-    return _svg(lines)
+    return to_svg(lines.properties(**SIZE))
 
 
 def cost_curves(frame: pd.DataFrame) -> str:
@@ -50,7 +51,7 @@ def cost_curves(frame: pd.DataFrame) -> str:
         .properties(width=280, height=220)
         for what in frame["what"].unique()
     ]
-    return _svg(alt.hconcat(*panels))
+    return to_svg(alt.hconcat(*panels))
 
 
 def _axes(x: str, y: str) -> dict[str, alt.X | alt.Y]:
@@ -62,18 +63,3 @@ def _axes(x: str, y: str) -> dict[str, alt.X | alt.Y]:
 
 def _colour(runs: list[str]) -> alt.Color:
     return alt.Color("run:N", sort=runs, title=None, scale=alt.Scale(scheme="tableau10"))
-
-
-def _svg(chart: alt.Chart | alt.LayerChart | alt.HConcatChart) -> str:
-    if not isinstance(chart, alt.HConcatChart):
-        chart = chart.properties(width=620, height=300)
-    chart = (
-        chart.properties(background="white")
-        .configure(font=FONT)
-        .configure_view(strokeWidth=0)
-        .configure_axis(
-            gridColor="#e5e5e5", domainColor="#888", tickColor="#888", labelFontSize=12, titleFontSize=12
-        )
-        .configure_legend(labelFontSize=12, symbolSize=250)
-    )
-    return str(vlc.vegalite_to_svg(chart.to_json(), vl_version=alt.SCHEMA_VERSION.rpartition(".")[0]))

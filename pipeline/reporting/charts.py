@@ -32,7 +32,15 @@ def learning_curves(curves: pd.DataFrame, models: list[str]) -> str:
             color=alt.Color("model:N", sort=models, title="model", scale=alt.Scale(scheme="tableau10")),
             strokeDash=alt.StrokeDash("split:N", sort=["train", "valid"], title="split"),
         )
-        .properties(width=620, height=300, background="white")
+        .properties(width=620, height=300)
+    )
+    return to_svg(lines)
+
+
+def to_svg(chart: alt.TopLevelMixin) -> str:
+    """A chart in the look that all of ours have, as SVG."""
+    chart = (
+        chart.properties(background="white")
         .configure(font=FONT)
         .configure_view(strokeWidth=0)
         .configure_axis(
@@ -40,4 +48,4 @@ def learning_curves(curves: pd.DataFrame, models: list[str]) -> str:
         )
         .configure_legend(labelFontSize=12, titleFontSize=12, symbolSize=250)
     )
-    return str(vlc.vegalite_to_svg(lines.to_json(), vl_version=alt.SCHEMA_VERSION.rpartition(".")[0]))
+    return str(vlc.vegalite_to_svg(chart.to_json(), vl_version=alt.SCHEMA_VERSION.rpartition(".")[0]))
