@@ -223,7 +223,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))[:2]
     os.sched_setaffinity(0, cores)
-    device.set_up(torch.device("cpu"), len(cores), "highest")
+    device.set_up(torch.device("cpu"), len(cores), "highest", setups.HIDDEN)
     if arguments.peak:
         print_peak(arguments.peak)
         return

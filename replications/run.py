@@ -79,7 +79,7 @@ def train_recipe(name: str, recipe: str, changes: list[str]) -> tuple[Result, li
     model, settings = _only_model(params, recipe)
     train = params.train_params(model)
     device = choose_device(params.device)
-    set_up(device, params.threads, train.precision)
+    set_up(device, params.threads, train.precision, settings.hidden_size)
     vocab, splits = encode(params)
     ids = {split: torch.from_numpy(array).to(device) for split, array in splits.items()}
 

@@ -38,7 +38,7 @@ def costs(detached: bool) -> list[Cost]:
     params = load_params(RECIPES / "rnn-torch.yaml")
     train = params.train_params("rnn")
     vocab, splits = encode(params)
-    set_up(torch.device("cpu"), params.threads, train.precision)
+    set_up(torch.device("cpu"), params.threads, train.precision, params.models["rnn"].hidden_size)
     torch.manual_seed(params.seed)
     lm = CharLM(ModelConfig(len(vocab), **params.models["rnn"].architecture))
     minibatches = list(

@@ -30,8 +30,11 @@ def test_absent_device_is_an_error_that_names_those_present(monkeypatch: pytest.
 def test_set_up_threads_and_precision() -> None:
     threads = torch.get_num_threads()
     try:
-        set_up(torch.device("cpu"), 1, "medium")
+        set_up(torch.device("cpu"), 1, "medium", 256)
         assert torch.get_num_threads() == 1
         assert torch.get_float32_matmul_precision() == "medium"
+        for hidden_size, expected in ((256, 4), (37, 3), (8, 1)):
+            set_up(torch.device("cpu"), 4, "highest", hidden_size)
+            assert torch.get_num_threads() == expected
     finally:
-        set_up(torch.device("cpu"), threads, "highest")
+        set_up(torch.device("cpu"), threads, "highest", 256)

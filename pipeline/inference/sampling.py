@@ -125,7 +125,8 @@ def main(
         raise RefrainError(f"params.yaml has no model {model!r}; it has {', '.join(params.models)}")
     stored = read_vocab(artifacts.VOCAB)
     device = choose_device(params.device)
-    set_up(device, params.threads, params.train_params(model).precision)
+    precision = params.train_params(model).precision
+    set_up(device, params.threads, precision, params.models[model].hidden_size)
     lm = load_model(artifacts.model_path(model), stored.sha256, device)
     ids = [stored.vocab.encode_prefix(text, allow_unk) for text in prefix]
     decoding = Decoding(temperature, top_k, top_p)

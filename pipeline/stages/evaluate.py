@@ -30,7 +30,8 @@ def main() -> None:
     scored = {name: split for name, split in ids.items() if len(split) > 1}
     metrics: dict[str, dict[str, dict[str, float]]] = {}
     for name in params.models:
-        set_up(device, params.threads, params.train_params(name).precision)
+        precision = params.train_params(name).precision
+        set_up(device, params.threads, precision, params.models[name].hidden_size)
         model = load_model(artifacts.model_path(name), stored.sha256, device)
         try:
             metrics[name] = {

@@ -25,7 +25,8 @@ def main() -> None:
     prefixes = [stored.vocab.encode_prefix(text, wanted.allow_unk) for text in wanted.prefixes]
     rows = []
     for name in params.models:
-        set_up(device, params.threads, params.train_params(name).precision)
+        precision = params.train_params(name).precision
+        set_up(device, params.threads, precision, params.models[name].hidden_size)
         model = load_model(artifacts.model_path(name), stored.sha256, device)
         for decoding in wanted.decoding:
             settings = decoding.model_dump()

@@ -33,7 +33,7 @@ def main(model: str) -> None:
 
     settings = params.models[model]
     device = choose_device(params.device)
-    set_up(device, params.threads, train.precision)
+    set_up(device, params.threads, train.precision, settings.hidden_size)
     stored = read_vocab(artifacts.VOCAB)
     check_prefixes(params, stored.vocab)
     ids = {
