@@ -24,8 +24,8 @@ from benchmarks import machine, setups, textbook
 from pipeline import device
 from pipeline.artifacts import write_bytes
 from pipeline.inference.sampling import Decoding, generate
-from pipeline.text.encoding import encode_splits
-from pipeline.text.vocab import VocabFile, build_vocab, count_chars
+from pipeline.text.encoding import Shard, write_shard
+from pipeline.text.vocab import Span, VocabFile, build_vocab, count_chars
 
 ROUNDS = 9
 
@@ -115,8 +115,9 @@ def encoding(language: str, bar: float) -> Figure:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             vocab = build_vocab(count_chars(chunks), unk=False, min_count=1)
-            stored = VocabFile(vocab, "", "", len(text))
-            list(encode_splits(chunks, {"train": range(len(text))}, stored, Path(folder) / "encoded"))
+            stored = VocabFile(vocab, "", (Span("", 0, len(text), ""),))
+            ids = map(vocab.encode, chunks)
+            write_shard(Path(folder), Shard("train", 0, 0, len(text)), ids, stored, len(text))
             return megabytes / (time.perf_counter() - start)
 
     def theirs() -> float:

@@ -90,7 +90,7 @@ class OurTraining:
         model = CharLM(ModelConfig(vocab_size=vocab_size, cell=cell, hidden_size=HIDDEN))
         self.done: list[Epoch] = []
         hooks = Hooks(None, lambda: (), lambda _: None, lambda *_: None, self.done.append)
-        self.trainer = Trainer(model, ids, self.params, 0, math.inf, hooks)
+        self.trainer = Trainer(model, ids.numpy(), self.params, 0, math.inf, hooks)
 
     def epoch(self) -> float:
         """Train an epoch; its perplexity."""

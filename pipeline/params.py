@@ -87,6 +87,13 @@ class VocabParams(Section):
         return self
 
 
+class EncodeParams(Section):
+    """Who reads the text: processes of this machine, or a Dask cluster, by its scheduler's address."""
+
+    workers: Annotated[int, Field(ge=1, le=1024)] = 1
+    scheduler: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://.+")] | None = None
+
+
 class SampleParams(Section):
     """Text generated during training: every ``every`` epochs (0: never), greedily."""
 
@@ -96,11 +103,16 @@ class SampleParams(Section):
 
 
 class TrainParams(Section):
-    """One training run. A model may repeat any of these keys under its own ``train``."""
+    """One training run. A model may repeat any of these keys under its own ``train``.
+
+    A minibatch's lanes are divided among ``processes``, each of which reads its own in ``accumulate`` groups.
+    """
 
     sampling: Literal["consecutive", "random", "classic_consecutive", "classic_random"]
     batch_size: Count
     num_steps: Count
+    accumulate: Count = 1
+    processes: Annotated[int, Field(ge=1, le=1024)] = 1
     epochs: Count
     optimizer: Literal["sgd", "adam", "adamw"]
     learning_rate: Positive
@@ -114,6 +126,14 @@ class TrainParams(Section):
     precision: Literal["highest", "high", "medium"]
     implementation: Literal["auto", "reference", "torch", "fused"]
     sample: SampleParams
+
+    @model_validator(mode="after")
+    def _a_lane_for_each(self) -> Self:
+        if self.processes > self.batch_size:
+            raise ValueError(
+                f"processes: {self.processes} cannot share the {self.batch_size} lane(s) of batch_size"
+            )
+        return self
 
 
 class ModelParams(Section):
@@ -197,6 +217,7 @@ class Params(Section):
     checkpoint_seconds: Positive
     corpus: CorpusParams
     vocab: VocabParams
+    encode: EncodeParams = EncodeParams()
     train: TrainParams
     models: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], ModelParams] = Field(min_length=1)
     generate: GenerateParams

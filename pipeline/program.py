@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.errors import MayPassError, RefrainError, first_line
+from pipeline.errors import MayPassError, can_be_mended, first_line
 
 
 def run(main: Callable[..., Any], parser: argparse.ArgumentParser | None = None) -> None:
@@ -29,14 +29,7 @@ def run(main: Callable[..., Any], parser: argparse.ArgumentParser | None = None)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if debug or not _can_be_mended(error):
+        if debug or not can_be_mended(error):
             raise
         print(f"error: {first_line(error)}", file=sys.stderr)
         sys.exit(os.EX_TEMPFAIL if isinstance(error, MayPassError) else 1)
-
-
-def _can_be_mended(error: Exception) -> bool:
-    """Ours; the system's (a full disk, no permission); or too little memory, as PyTorch says it."""
-    return isinstance(error, RefrainError | OSError | MemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in str(error) or "allocate memory" in str(error))
-    )

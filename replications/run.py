@@ -81,7 +81,6 @@ def train_recipe(name: str, recipe: str, changes: list[str]) -> tuple[Result, li
     device = choose_device(params.device)
     set_up(device, params.threads, train.precision, settings.hidden_size)
     vocab, splits = encode(params)
-    ids = {split: torch.from_numpy(array).to(device) for split, array in splits.items()}
 
     torch.manual_seed(params.seed)
     lm = CharLM(ModelConfig(len(vocab), **settings.architecture), train.implementation, settings.init_std)
@@ -90,8 +89,8 @@ def train_recipe(name: str, recipe: str, changes: list[str]) -> tuple[Result, li
     if train.sample.every:
         print(f"{name}, untrained (vocabulary of {len(vocab):,})")
         printer.sample(0, sample())
-    hooks = Hooks(validator(lm, ids["valid"]), sample, lambda _: None, printer.step, printer.epoch)
-    trainer = Trainer(lm, ids["train"], train, params.seed, params.checkpoint_seconds, hooks)
+    hooks = Hooks(validator(lm, splits["valid"]), sample, lambda _: None, printer.step, printer.epoch)
+    trainer = Trainer(lm, splits["train"], train, params.seed, params.checkpoint_seconds, hooks)
     started, stopped = time.perf_counter(), None
     try:
         trainer.run()

@@ -41,9 +41,7 @@ def costs(detached: bool) -> list[Cost]:
     set_up(torch.device("cpu"), params.threads, train.precision, params.models["rnn"].hidden_size)
     torch.manual_seed(params.seed)
     lm = CharLM(ModelConfig(len(vocab), **params.models["rnn"].architecture))
-    minibatches = list(
-        classic_consecutive(torch.from_numpy(splits["train"]), train.batch_size, train.num_steps)
-    )
+    minibatches = list(classic_consecutive(splits["train"], train.batch_size, train.num_steps))
     state, found = lm.initial_state(train.batch_size), []
     for index in range(MINIBATCHES):
         inputs, labels = minibatches[index % len(minibatches)]

@@ -1,13 +1,16 @@
 """What a model must beat: predictors that only count characters of the training split."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.inference.perplexity import Score
+from pipeline.text.batches import Ids, Text
 
-Ids = NDArray[np.int64]
+BLOCK = 1 << 20
+"""Characters looked at at a time."""
 
 
 class Baselines:
@@ -19,22 +22,31 @@ class Baselines:
     ``p(b|a) = (c(a,b) + t(a) p(b)) / (c(a) + t(a))``.
     """
 
-    def __init__(self, train: Ids, vocab_size: int) -> None:
+    def __init__(self, train: Text, vocab_size: int) -> None:
         self._size = vocab_size
-        counts = np.bincount(train, minlength=vocab_size) + 1
+        counts = np.ones(vocab_size)
+        self._pairs, self._pair_counts = np.empty(0, np.int64), np.empty(0, np.int64)
+        for ids in overlapping(train):
+            counts += np.bincount(ids[1:], minlength=vocab_size)
+            pairs, times = np.unique(self._codes(ids), return_counts=True)
+            self._pairs, place = np.unique(np.concatenate([self._pairs, pairs]), return_inverse=True)
+            times = np.concatenate([self._pair_counts, times])
+            self._pair_counts = np.bincount(place, weights=times).astype(np.int64)
+        counts[train[:1]] += 1  # the first is no pair's second
         self._unigram = counts / counts.sum()
-        self._pairs, self._pair_counts = np.unique(self._codes(train), return_counts=True)
         first = self._pairs // vocab_size
         self._followers = np.bincount(first, minlength=vocab_size)
         self._starts = np.bincount(first, weights=self._pair_counts, minlength=vocab_size)
 
-    def scores(self, ids: Ids) -> dict[str, Score]:
-        """Score of each baseline on all characters of ``ids`` but the first."""
-        probabilities = {"unigram": self._unigram[ids[1:]], "bigram": self._bigram(ids)}
-        uniform = Score(math.log(self._size), len(ids) - 1)
-        return {"uniform": uniform} | {
-            name: Score(float(-np.log(p).mean()), len(p)) for name, p in probabilities.items()
-        }
+    def scores(self, text: Text) -> dict[str, Score]:
+        """Score of each baseline on all characters of ``text`` but the first."""
+        nats = {"unigram": 0.0, "bigram": 0.0}
+        for ids in overlapping(text):
+            nats["unigram"] -= float(np.log(self._unigram[ids[1:]]).sum())
+            nats["bigram"] -= float(np.log(self._bigram(ids)).sum())
+        count = len(text) - 1
+        uniform = Score(math.log(self._size), count)
+        return {"uniform": uniform} | {name: Score(total / count, count) for name, total in nats.items()}
 
     def _codes(self, ids: Ids) -> Ids:
         """One number for each pair of neighbours."""
@@ -53,3 +65,9 @@ class Baselines:
             starts > 0, (seen + followers * unigram) / total, unigram
         )
         return probabilities
+
+
+def overlapping(text: Text) -> Iterator[Ids]:
+    """The text in blocks, each of which begins with the last character of the one before it."""
+    for low in range(0, len(text) - 1, BLOCK):
+        yield np.asarray(text[low : min(low + BLOCK + 1, len(text))])

@@ -1,8 +1,12 @@
 """Perplexity of a model over a whole text, as if it were read in one go."""
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -11,7 +15,10 @@ from pipeline.errors import RefrainError
 from pipeline.nn.cells import State
 from pipeline.nn.language_model import CharLM, next_lanes
 from pipeline.nn.loss import perplexity
-from pipeline.text.batches import Batch
+from pipeline.text.batches import Batch, Text, lanes
+
+SETTLING_CHUNKS = 64
+"""Minibatches within which the states of lanes usually agree with those of the pass before."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,8 @@ class Score:
 
 
 @torch.no_grad()
-def score(model: CharLM, ids: Tensor, batch_size: int = 32, num_steps: int = 128) -> Score:
-    """Score of ``model`` on all characters of ``ids`` ``(n,)`` but the first, the state carried throughout.
+def score(model: CharLM, text: Text, batch_size: int = 32, num_steps: int = 128) -> Score:
+    """Score of ``model`` on all characters of ``text`` but the first, the state carried throughout.
 
     For speed the text is read as ``batch_size`` lanes side by side. A lane should start from the state in
     which the one before it ends; all start from zero, and are then read again from their neighbours' last
@@ -49,54 +56,44 @@ def score(model: CharLM, ids: Tensor, batch_size: int = 32, num_steps: int = 128
     """
     was_training = model.training
     model.eval()
-    targets = len(ids) - 1
+    device = model.decoder.weight.device
+    targets = len(text) - 1
     length = targets // batch_size
-    lanes = ids[: length * batch_size].view(batch_size, length).t()
-    labels = ids[1 : length * batch_size + 1].view(batch_size, length).t()
-    chunks = list(zip(lanes.split(num_steps), labels.split(num_steps), strict=True)) if length else []
-    losses, last = _read_lanes(model, chunks, model.initial_state(batch_size))
-    rest = ids[length * batch_size :].unsqueeze(1)
-    tail, _ = _read(model, rest[:-1], rest[1:], tuple(tensor[:, -1:] for tensor in last))
+    begins = length * np.arange(batch_size)
+    chunks = partial(lanes, text, begins, range(length), num_steps, device)
+    nats, last = _read_lanes(model, chunks, model.initial_state(batch_size))
+    state = tuple(tensor[:, -1:] for tensor in last)
+    tail = range(targets - length * batch_size)
+    for inputs, labels in lanes(text, np.array([length * batch_size]), tail, num_steps, device):
+        loss, state = _read(model, inputs, labels, state)
+        nats += loss
     model.train(was_training)
-    nats = (sum(losses) + tail) / targets
     if not math.isfinite(nats):
         raise RefrainError(
             "the model's loss on this text is not finite: lower train.learning_rate or train.clip"
         )
-    return Score(nats, targets)
+    return Score(nats / targets, targets)
 
 
-def _read_lanes(model: CharLM, chunks: list[Batch], state: State) -> tuple[list[float], State]:
-    """Summed losses of the chunks, and the last state, of lanes that follow on one another."""
-    losses: list[float] = []
-    ends: list[State] = []
-    start = state
-    for inputs, labels in chunks:
-        loss, state = _read(model, inputs, labels, state)
-        losses.append(loss)
-        ends.append(state)
-    start, moved = _settle(model, chunks, ends, start)
-    for i, (inputs, labels) in enumerate(chunks[:moved]):
-        losses[i], start = _read(model, inputs, labels, start)
-    return losses, ends[-1] if ends else state
-
-
-def _settle(model: CharLM, chunks: list[Batch], ends: list[State], start: State) -> tuple[State, int]:
-    """Correct ``ends``, the states after each chunk, for lanes that follow on one another.
-
-    Returns the states in which the lanes start, and up to which chunk this makes a difference.
-    """
-    moved = 0
-    # The first lane is right as it is, and after each pass one lane more.
-    for _ in range(start[0].shape[1] if chunks else 0):
-        start = state = next_lanes(ends[-1])
-        for i, (inputs, _) in enumerate(chunks):
-            _, state = model.outputs(inputs, state)
-            if _same(state, ends[i]):
-                return start, max(moved, i + 1)
-            ends[i] = state
-            moved = max(moved, i + 1)
-    return start, moved
+def _read_lanes(model: CharLM, chunks: Callable[[], Iterator[Batch]], start: State) -> tuple[float, State]:
+    """Summed loss, and the last state, of lanes that follow on one another and begin in state ``start``."""
+    losses, beyond, state = [0.0], 0.0, start
+    for _ in range(start[0].shape[1]):  # the first lane is right as it is, and after each pass one lane more
+        ends: list[State] = []
+        losses, beyond, state = [], 0.0, start
+        for inputs, labels in chunks():
+            loss, state = _read(model, inputs, labels, state)
+            if len(ends) < SETTLING_CHUNKS:
+                losses.append(loss)
+                ends.append(state)
+            else:
+                beyond += loss
+        start = again = next_lanes(state)
+        for i, (inputs, labels) in enumerate(islice(chunks(), len(ends))):
+            losses[i], again = _read(model, inputs, labels, again)
+            if _same(again, ends[i]):  # and so is all that follows
+                return sum(losses) + beyond, state
+    return sum(losses) + beyond, state
 
 
 def _read(model: CharLM, inputs: Tensor, labels: Tensor, state: State) -> tuple[float, State]:

@@ -1,15 +1,16 @@
 """Stage encode_corpus: the whole text as character ids, split into train, valid and test."""
 
-import hashlib
 import logging
+from functools import partial
 
 from pipeline import artifacts
 from pipeline.errors import RefrainError
 from pipeline.params import load_params
 from pipeline.program import run
 from pipeline.text.corpus import Corpus, split_bounds
-from pipeline.text.encoding import encode_splits
+from pipeline.text.encoding import Shard, encode_piece, plan, write_shard
 from pipeline.text.vocab import read_vocab
+from pipeline.text.workers import workers
 
 log = logging.getLogger(__name__)
 
@@ -18,16 +19,26 @@ def main() -> None:
     """Write ``data/encoded/{train,valid,test}``."""
     params = load_params()
     stored = read_vocab(artifacts.VOCAB)
+    changed = RefrainError(
+        f"corpus.path {params.corpus.path} changed while the pipeline ran: run `dvc repro` again"
+    )
+    pieces = Corpus(params.corpus).pieces()
+    if len(pieces) != len(stored.spans):
+        raise changed
     bounds = split_bounds(stored.corpus_characters, params.corpus.split)
-    digest = hashlib.sha256()
+    lengths = {name: len(span) for name, span in bounds.items()}
     with artifacts.atomic_folder(artifacts.ENCODED) as folder:
-        rest = encode_splits(Corpus(params.corpus).read(digest), bounds, stored, folder)
-        surplus = sum(map(len, rest))
-        if surplus or digest.hexdigest() != stored.corpus_sha256:
-            raise RefrainError(
-                f"corpus.path {params.corpus.path} changed while the pipeline ran: run `dvc repro` again"
-            )
-    log.info("%s", ", ".join(f"{name}: {len(span):,} characters" for name, span in bounds.items()))
+        for name, length in lengths.items():
+            (folder / name).mkdir()
+            if not length:
+                write_shard(folder, Shard(name, 0, 0, 0), [], stored, 0)
+        encode = partial(encode_piece, params.corpus.normalize, stored, lengths, folder.absolute())
+        with workers(params.encode) as over:
+            if not all(over(encode, plan(pieces, stored.spans, bounds))):
+                raise changed
+        for left in folder.rglob(".*.tmp"):  # by a process that was killed
+            left.unlink()
+    log.info("%s", ", ".join(f"{name}: {length:,} characters" for name, length in lengths.items()))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pipeline.program import run
 if TYPE_CHECKING:
     from pipeline.text.vocab import VocabFile
 
-RUNTIME = {"device", "threads", "checkpoint_seconds", "gate"}
+RUNTIME = {"device", "threads", "checkpoint_seconds", "encode", "gate"}
 """Parameters that no result depends on, and so no result may show."""
 
 FREQUENT = 20
@@ -53,7 +53,7 @@ def main() -> None:
 
 def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
     """Corpus and vocabulary in figures."""
-    from pipeline.text.encoding import read_split
+    from pipeline.text.encoded import EncodedText
 
     corpus, vocab = params.corpus, stored.vocab
     once = sum(count == 1 for char, count in zip(vocab.chars, vocab.counts, strict=True))
@@ -65,10 +65,10 @@ def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
         + (", <unk> among them" if vocab.unk_id is not None else ""),
     }
     for split in SPLITS:
-        ids = read_split(artifacts.ENCODED, split, stored)
-        facts[split] = f"{len(ids):,} characters"
-        if vocab.unk_id is not None and (unknown := (ids == vocab.unk_id).sum()):
-            facts[split] += f", {unknown / len(ids):.2%} of them <unk>"
+        text = EncodedText(artifacts.ENCODED, split, stored)
+        facts[split] = f"{len(text):,} characters"
+        if vocab.unk_id is not None and (unknown := sum((b == vocab.unk_id).sum() for b in text.blocks())):
+            facts[split] += f", {unknown / len(text):.2%} of them <unk>"
     return facts
 
 

@@ -3,11 +3,19 @@
 import argparse
 import logging
 import sys
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING
 
 from pipeline import artifacts
 from pipeline.errors import RefrainError
-from pipeline.params import load_params
+from pipeline.params import Params, load_params
 from pipeline.program import run
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.training.ranks import Ranks
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +27,28 @@ def main(model: str) -> None:
         raise RefrainError(f"params.yaml has no model {model!r}; it has {', '.join(params.models)}")
     train = params.train_params(model)
 
-    import torch  # a second, which --help and wrong parameters should not take
+    # Only here: PyTorch takes a second to load, which --help and wrong parameters should not.
+    from pipeline.device import choose_device, set_up
+    from pipeline.training.ranks import join, launched, local
 
-    from pipeline.device import choose_device, describe_device, set_up
+    if train.processes > 1 and not launched():
+        from pipeline.training.launch import launch
+
+        launch(train.processes, params.threads, "-m", "pipeline.stages.train", model)
+        return
+    device = local(choose_device(params.device))
+    set_up(device, params.threads, train.precision, params.models[model].hidden_size)
+    with join(device) as ranks:
+        train_model(model, params, device, ranks)
+
+
+def train_model(model: str, params: Params, device: "torch.device", ranks: "Ranks") -> None:
+    """Train on as many processes as there are ranks; the first alone writes."""
+    import torch
+
+    from pipeline.device import describe_device
     from pipeline.nn.language_model import CharLM, ModelConfig, save_model
-    from pipeline.text.encoding import read_split
+    from pipeline.text.encoded import EncodedText
     from pipeline.text.vocab import check_prefixes, read_vocab
     from pipeline.training.checkpoint import fingerprint, read_checkpoint, write_checkpoint
     from pipeline.training.curves import Curves
@@ -31,18 +56,13 @@ def main(model: str) -> None:
     from pipeline.training.progress import Progress
     from pipeline.training.trainer import Epoch, Hooks, Stopped, Trainer
 
-    settings = params.models[model]
-    device = choose_device(params.device)
-    set_up(device, params.threads, train.precision, settings.hidden_size)
+    settings, train = params.models[model], params.train_params(model)
     stored = read_vocab(artifacts.VOCAB)
     check_prefixes(params, stored.vocab)
-    ids = {
-        name: torch.from_numpy(read_split(artifacts.ENCODED, name, stored)).to(device)
-        for name in ("train", "valid")
-    }
-    if len(ids["valid"]) < 2 and (train.keep == "best" or train.patience):
+    text = {name: EncodedText(artifacts.ENCODED, name, stored) for name in ("train", "valid")}
+    if len(text["valid"]) < 2 and (train.keep == "best" or train.patience):
         raise RefrainError(
-            f"the validation split has {len(ids['valid'])} character(s), too few for keep: best "
+            f"the validation split has {len(text['valid'])} character(s), too few for keep: best "
             "and patience: give corpus.split.valid more"
         )
     identity = fingerprint(
@@ -51,46 +71,54 @@ def main(model: str) -> None:
         seed=params.seed,
         vocab=stored.sha256,
         corpus=stored.corpus_sha256,
-        characters=[len(split) for split in ids.values()],
+        characters=[len(split) for split in text.values()],
         device=device.type,
     )
-    path = artifacts.checkpoint_path(model)
-    artifacts.drop_closed_checkpoint(model)  # a run that is forced is to train anew
-    checkpoint = read_checkpoint(path, identity)
+    path, first = artifacts.checkpoint_path(model), ranks.rank == 0
+    if first:
+        artifacts.drop_closed_checkpoint(model)  # a run that is forced is to train anew
+    checkpoint = ranks.from_first(lambda: read_checkpoint(path, identity))
 
     torch.manual_seed(params.seed)
     config = ModelConfig(vocab_size=len(stored.vocab), **settings.architecture)
     lm = CharLM(config, train.implementation, settings.init_std).to(device)
+    if not first:
+        torch.manual_seed(params.seed + ranks.rank)  # dropout differs from rank to rank
     progress = Progress(model, train.epochs, train.sample.prefixes)
-    with Curves(artifacts.TRAIN_REPORTS / model, train.sample.prefixes) as curves:
+    validate, sample = validator(lm, text["valid"]), sampler(lm, stored.vocab, train.sample)
+    with Curves(artifacts.TRAIN_REPORTS / model, train.sample.prefixes) if first else nullcontext() as curves:
 
         def epoch_done(epoch: Epoch) -> None:
-            curves.add(epoch)
-            progress.epoch(epoch)
+            if curves:
+                curves.add(epoch)
+                progress.epoch(epoch)
 
         hooks = Hooks(
-            validate=validator(lm, ids["valid"]),
-            sample=sampler(lm, stored.vocab, train.sample),
-            save=lambda state: write_checkpoint(path, state, identity),
+            validate=partial(ranks.from_first, validate) if validate else None,
+            sample=partial(ranks.from_first, sample),
+            save=lambda state: write_checkpoint(path, state, identity) if first else None,
             step_done=progress.step,
             epoch_done=epoch_done,
         )
-        trainer = Trainer(lm, ids["train"], train, params.seed, params.checkpoint_seconds, hooks)
+        trainer = Trainer(lm, text["train"], train, params.seed, params.checkpoint_seconds, hooks, ranks)
         if checkpoint:
             trainer.restore(checkpoint)
-            log.info("%s: going on from its checkpoint, in epoch %d", model, trainer.epoch)
-        progress.start(trainer.steps_per_epoch, trainer.steps_done)
+            if first:
+                log.info("%s: going on from its checkpoint, in epoch %d", model, trainer.epoch)
+        if first:
+            progress.start(trainer.steps_per_epoch, trainer.steps_done)
         try:
             weights = trainer.run()
         except Stopped as stopped:
             progress.close()
-            log.info(
-                "%s: stopped by %s in epoch %d; `dvc repro` goes on from there", model, stopped, trainer.epoch
-            )
+            if first:
+                again = "%s: stopped by %s in epoch %d; `dvc repro` goes on from there"
+                log.info(again, model, stopped, trainer.epoch)
             sys.exit(128 + stopped.number)
-    progress.close(artifacts.TIMINGS / f"{model}.json", describe_device(device))
-    save_model(artifacts.model_path(model), lm, weights, stored.sha256)
-    artifacts.close_checkpoint(model)
+    if first:
+        progress.close(artifacts.TIMINGS / f"{model}.json", describe_device(device))
+        save_model(artifacts.model_path(model), lm, weights, stored.sha256)
+        artifacts.close_checkpoint(model)
 
 
 if __name__ == "__main__":

@@ -1,36 +1,87 @@
 """Minibatches for truncated backpropagation through time.
 
-All samplings yield pairs ``(inputs, labels)`` of shape ``(num_steps, batch_size)``, where the labels are
-the inputs shifted by one character: ``labels[t]`` follows ``inputs[t]`` in the text.
+All samplings yield pairs ``(inputs, labels)`` of int64 tensors ``(num_steps, batch_size)`` on ``device``,
+where the labels are the inputs shifted by one character: ``labels[t]`` follows ``inputs[t]`` in the text.
+They begin with minibatch ``first`` of the epoch, have only the lanes of ``share``, and hold what is read
+:data:`BLOCK_STEPS` ahead, no more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.errors import RefrainError
 
 Batch = tuple[Tensor, Tensor]
+Ids = NDArray[np.int64]
+
+CPU = torch.device("cpu")
+
+Share = Callable[[int], slice]
+"""Which of so many lanes are wanted."""
+
+BLOCK_STEPS = 1 << 16
+"""Characters of each lane that are read at a time."""
+
+STRETCH = 1 << 20
+"""Characters that windows which lie close to each other are read in at a time."""
 
 
-def consecutive(ids: Tensor, batch_size: int, num_steps: int) -> Iterator[Batch]:
+def all_of(_: int) -> slice:
+    """Every lane."""
+    return slice(None)
+
+
+class Text(Protocol):
+    """Character ids: an array or tensor of them, or :class:`pipeline.text.encoded.EncodedText`."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, places: slice, /) -> NDArray[Any]: ...
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """A way to cut a text into minibatches, and to ``count`` those of an epoch.
+
+    ``carried``: a minibatch goes on in the state in which the one before it ended; ``as_ring``: also from one
+    epoch to the next.
+    """
+
+    batches: Callable[..., Iterator[Batch]]
+    count: Callable[[int, int, int], int]
+    carried: bool = False
+    as_ring: bool = False
+
+
+def consecutive(
+    text: Text,
+    batch_size: int,
+    num_steps: int,
+    _: torch.Generator | None = None,
+    *,
+    first: int = 0,
+    share: Share = all_of,
+    device: torch.device = CPU,
+) -> Iterator[Batch]:
     """Consecutive (sequential) sampling: each minibatch goes on where the one before it ended.
 
-    The text ``ids`` ``(n,)`` is cut into ``batch_size`` lanes of ``ceil(n / batch_size)`` characters, one a
-    column of the minibatch; the next lane starts where a lane ends. No character is lost: the text is read
+    The text of ``n`` characters is cut into ``batch_size`` lanes of ``ceil(n / batch_size)`` characters, one
+    a column of the minibatch; the next lane starts where a lane ends. No character is lost: the text is read
     as a ring, so where ``n`` is no multiple of ``batch_size`` the lanes at its end are filled up with its
     beginning (fewer than ``batch_size`` characters for texts long enough), and the label of the text's last
     character is its first one. The last minibatch has as many steps as are left.
     """
-    length = _lane_length(len(ids), batch_size)
-    if len(ids) < 2 * batch_size:
-        raise RefrainError(_too_short(len(ids), 2 * batch_size, "train.batch_size"))
-    places = torch.arange(length + 1).unsqueeze(1) + length * torch.arange(batch_size)
-    lanes = ids[places.to(ids.device) % len(ids)]
-    for start in range(0, length, num_steps):
-        end = min(start + num_steps, length)
-        yield lanes[start:end], lanes[start + 1 : end + 1]
+    if len(text) < 2 * batch_size:
+        raise RefrainError(_too_short(len(text), 2 * batch_size, "train.batch_size"))
+    length = _lane_length(len(text), batch_size)
+    begins = length * np.arange(batch_size)[share(batch_size)]
+    return lanes(text, begins, range(first * num_steps, length), num_steps, device)
 
 
 def num_consecutive(characters: int, batch_size: int, num_steps: int) -> int:
@@ -38,19 +89,26 @@ def num_consecutive(characters: int, batch_size: int, num_steps: int) -> int:
     return -(-_lane_length(characters, batch_size) // num_steps)
 
 
-def classic_consecutive(ids: Tensor, batch_size: int, num_steps: int) -> Iterator[Batch]:
+def classic_consecutive(
+    text: Text,
+    batch_size: int,
+    num_steps: int,
+    _: torch.Generator | None = None,
+    *,
+    first: int = 0,
+    share: Share = all_of,
+    device: torch.device = CPU,
+) -> Iterator[Batch]:
     """Consecutive sampling as in the textbook (Zhang et al., Dive into Deep Learning, first edition).
 
     Each lane has ``floor(n / batch_size)`` characters and each minibatch ``num_steps`` of them; what is left
     over of the text and of the lanes is not used.
     """
-    if not num_classic_consecutive(len(ids), batch_size, num_steps):
-        raise RefrainError(_too_short(len(ids), batch_size * (num_steps + 1), "train.batch_size"))
-    length = len(ids) // batch_size
-    lanes = ids[: length * batch_size].view(batch_size, length).t().contiguous()
-    for start in range(0, num_classic_consecutive(len(ids), batch_size, num_steps) * num_steps, num_steps):
-        end = start + num_steps
-        yield lanes[start:end], lanes[start + 1 : end + 1]
+    minibatches = num_classic_consecutive(len(text), batch_size, num_steps)
+    if not minibatches:
+        raise RefrainError(_too_short(len(text), batch_size * (num_steps + 1), "train.batch_size"))
+    begins = len(text) // batch_size * np.arange(batch_size)[share(batch_size)]
+    return lanes(text, begins, range(first * num_steps, minibatches * num_steps), num_steps, device)
 
 
 def num_classic_consecutive(characters: int, batch_size: int, num_steps: int) -> int:
@@ -58,7 +116,16 @@ def num_classic_consecutive(characters: int, batch_size: int, num_steps: int) ->
     return max(characters // batch_size - 1, 0) // num_steps
 
 
-def random(ids: Tensor, batch_size: int, num_steps: int, generator: torch.Generator) -> Iterator[Batch]:
+def random(
+    text: Text,
+    batch_size: int,
+    num_steps: int,
+    generator: torch.Generator,
+    *,
+    first: int = 0,
+    share: Share = all_of,
+    device: torch.device = CPU,
+) -> Iterator[Batch]:
     """Random sampling: windows of ``num_steps`` characters in a random order, none overlapping.
 
     ``generator`` (on the CPU) decides, anew for each epoch, how many characters before the first window
@@ -66,33 +133,39 @@ def random(ids: Tensor, batch_size: int, num_steps: int, generator: torch.Genera
     and the order of the windows. Besides these, the characters after the last whole window are not used.
     The last minibatch may hold fewer windows.
     """
-    windows, spare = divmod(len(ids) - 1, num_steps)
+    windows, spare = divmod(len(text) - 1, num_steps)
     if windows < 1:
-        raise RefrainError(_too_short(len(ids), num_steps + 1, "train.num_steps"))
+        raise RefrainError(_too_short(len(text), num_steps + 1, "train.num_steps"))
     offset = int(torch.randint(min(spare + 1, num_steps), (), generator=generator))
-    starts = offset + num_steps * torch.randperm(windows, generator=generator)
-    steps = torch.arange(num_steps, device=ids.device).unsqueeze(1)
-    for chosen in starts.to(ids.device).split(batch_size):
-        inputs = steps + chosen
-        yield ids[inputs], ids[inputs + 1]
+    order = torch.randperm(windows, generator=generator).numpy()
+    return _windows(text, order[first * batch_size :], offset, batch_size, num_steps, share, device)
+
+
+def num_random(characters: int, batch_size: int, num_steps: int) -> int:
+    """How many minibatches :func:`random` yields."""
+    return -(-((characters - 1) // num_steps) // batch_size)
 
 
 def classic_random(
-    ids: Tensor, batch_size: int, num_steps: int, generator: torch.Generator
+    text: Text,
+    batch_size: int,
+    num_steps: int,
+    generator: torch.Generator,
+    *,
+    first: int = 0,
+    share: Share = all_of,
+    device: torch.device = CPU,
 ) -> Iterator[Batch]:
     """Random sampling as in the textbook's first edition: the same windows each epoch, in another order.
 
     The windows that fill no whole minibatch are left out, other ones each epoch.
     """
-    minibatches = num_classic_random(len(ids), batch_size, num_steps)
+    minibatches = num_classic_random(len(text), batch_size, num_steps)
     if not minibatches:
-        raise RefrainError(_too_short(len(ids), batch_size * num_steps + 1, "train.batch_size"))
-    order = torch.randperm((len(ids) - 1) // num_steps, generator=generator)
-    starts = num_steps * order[: minibatches * batch_size]
-    steps = torch.arange(num_steps, device=ids.device).unsqueeze(1)
-    for chosen in starts.to(ids.device).split(batch_size):
-        inputs = steps + chosen
-        yield ids[inputs], ids[inputs + 1]
+        raise RefrainError(_too_short(len(text), batch_size * num_steps + 1, "train.batch_size"))
+    order = torch.randperm((len(text) - 1) // num_steps, generator=generator).numpy()
+    chosen = order[first * batch_size : minibatches * batch_size]
+    return _windows(text, chosen, 0, batch_size, num_steps, share, device)
 
 
 def num_classic_random(characters: int, batch_size: int, num_steps: int) -> int:
@@ -100,9 +173,71 @@ def num_classic_random(characters: int, batch_size: int, num_steps: int) -> int:
     return max(characters - 1, 0) // num_steps // batch_size
 
 
-def num_random(characters: int, batch_size: int, num_steps: int) -> int:
-    """How many minibatches :func:`random` yields."""
-    return -(-((characters - 1) // num_steps) // batch_size)
+SAMPLINGS = {
+    "consecutive": Sampling(consecutive, num_consecutive, carried=True, as_ring=True),
+    "random": Sampling(random, num_random),
+    "classic_consecutive": Sampling(classic_consecutive, num_classic_consecutive, carried=True),
+    "classic_random": Sampling(classic_random, num_classic_random),
+}
+"""By their names in ``params.yaml``."""
+
+
+def lanes(text: Text, begins: Ids, steps: range, num_steps: int, device: torch.device) -> Iterator[Batch]:
+    """Minibatches of the ``steps`` of lanes that begin at characters ``begins``."""
+    block = max(BLOCK_STEPS // num_steps, 1) * num_steps
+    for low in range(steps.start, steps.stop, block):
+        count = min(block, steps.stop - low)
+        ids = torch.from_numpy(gather(text, begins + low, count + 1)).to(device)
+        for start in range(0, count, num_steps):
+            stop = min(start + num_steps, count)
+            yield ids[start:stop], ids[start + 1 : stop + 1]
+
+
+def _windows(
+    text: Text,
+    order: Ids,
+    offset: int,
+    batch_size: int,
+    num_steps: int,
+    share: Share,
+    device: torch.device,
+) -> Iterator[Batch]:
+    """Minibatches of the windows with the numbers ``order``, the first of all at character ``offset``."""
+    block = max(BLOCK_STEPS // num_steps, 1) * batch_size
+    for low in range(0, len(order), block):
+        ahead = order[low : low + block]
+        minibatches = [ahead[start : start + batch_size] for start in range(0, len(ahead), batch_size)]
+        shares = [numbers[share(len(numbers))] for numbers in minibatches]
+        starts = offset + num_steps * np.concatenate(shares)
+        windows = torch.from_numpy(gather(text, starts, num_steps + 1)).to(device)
+        for ids in windows.split([len(numbers) for numbers in shares], dim=1):
+            yield ids[:-1].contiguous(), ids[1:].contiguous()
+
+
+def gather(text: Text, starts: Ids, count: int) -> Ids:
+    """The ``count`` characters from each of ``starts`` on, ``(count, len(starts))``.
+
+    Behind the end of the text, it goes on with its beginning.
+    """
+    ids = np.empty((count, len(starts)), np.int64)
+    order = np.argsort(starts, kind="stable")
+    ordered = starts[order]
+    apart = np.diff(ordered) > count + BLOCK_STEPS
+    full = np.diff(ordered // STRETCH) > 0
+    for chosen in np.split(order, np.flatnonzero(apart | full) + 1) if len(order) else []:
+        low, high = int(starts[chosen[0]]), int(starts[chosen[-1]]) + count
+        windows = sliding_window_view(_read(text, low, high), count)
+        ids[:, chosen] = windows[starts[chosen] - low].T
+    return ids
+
+
+def _read(text: Text, low: int, high: int) -> NDArray[Any]:
+    """Characters ``low`` to ``high`` of the text as a ring."""
+    if high <= len(text):
+        return np.asarray(text[low:high])
+    if low >= len(text):
+        return np.asarray(text[low - len(text) : high - len(text)])
+    return np.concatenate([text[low : len(text)], text[: high - len(text)]])
 
 
 def _lane_length(characters: int, batch_size: int) -> int:

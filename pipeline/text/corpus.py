@@ -1,168 +1,138 @@
-"""Raw text from anywhere: a file, a folder, an archive or a URL, read in chunks.
+"""The text that ``corpus`` in ``params.yaml`` describes, in pieces that can be read side by side.
 
-``corpus.path`` names one thing, which DVC watches as a whole; ``corpus.files`` chooses among the files
-inside it when it is a folder or a ``.zip``. ``.gz``, ``.bz2`` and ``.xz`` are unpacked while reading.
+The files are cut into pieces of bounded size, always in the same places, at line ends where there are any.
+A piece is normalised by itself; where it lies in the whole text, and what stands at the seam to the piece
+before it, is known once all have been counted. The text is the same however it is cut.
 """
 
 import codecs
-import fnmatch
-import gzip
 import hashlib
-import lzma
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
-from typing import IO
-from urllib.parse import urlsplit
 
-import fsspec
-from fsspec.implementations.zip import ZipFileSystem
+import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.errors import MayPassError, RefrainError, first_line
+from pipeline.errors import RefrainError
 from pipeline.params import SPLITS, CorpusParams, SplitParams
-from pipeline.text.normalize import NORMALIZERS
+from pipeline.text.files import TextFile, explained, find_files
+from pipeline.text.normalize import NORMALIZERS, joint
+from pipeline.text.vocab import Span, count_chars
 
 CHUNK_BYTES = 1 << 20
+PIECE_BYTES = 1 << 25
+"""Bytes of a piece: what is lost when a process that works on it dies."""
 
-COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
-
-
-@dataclass(frozen=True)
-class TextFile:
-    """One file of a corpus: ``name`` for messages, ``open`` gives its bytes, unpacked."""
-
-    name: str
-    open: Callable[[], IO[bytes]]
+SEARCH_BYTES = 1 << 16
+"""How far behind the place for a cut a line end is looked for."""
 
 
 @dataclass(frozen=True)
-class Summary:
-    """Size and identity of a corpus.
+class Part:
+    """Bytes ``start`` to ``stop`` of a file; None: to its end."""
 
-    ``characters`` counts the text after normalising and cutting; ``sha256`` is of the bytes read,
-    before that, so for a single plain file it is what ``sha256sum`` prints.
+    file: TextFile
+    start: int = 0
+    stop: int | None = None
+
+
+Piece = tuple[Part, ...]
+"""A part of a large file, or several small files."""
+
+
+@dataclass(frozen=True)
+class PieceCount:
+    """What reading a piece finds: characters after normalising, how often each code point occurs, the
+    SHA-256 of its bytes, and its first and last character before normalising (empty if it has none).
     """
 
     characters: int
+    code_points: NDArray[np.int64]
+    times: NDArray[np.int64]
     sha256: str
+    first: str
+    last: str
 
 
 class Corpus:
-    """The text that ``corpus`` in ``params.yaml`` describes.
-
-    Raises :class:`RefrainError` when nothing is found at its path.
-    """
+    """The files of ``params``; :class:`RefrainError` when nothing is found at its path."""
 
     def __init__(self, params: CorpusParams) -> None:
         self.params = params
         self.files = find_files(params.path, params.files)
 
-    def read(self, digest: "hashlib._Hash | None" = None) -> Iterator[str]:
-        """Chunks of the normalised text, cut at ``max_chars``.
+    def pieces(self) -> list[Piece]:
+        """All files, cut into or gathered to pieces of about :data:`PIECE_BYTES`."""
+        pieces: list[Piece] = []
+        gathered: list[Part] = []
+        left = PIECE_BYTES
+        for file in self.files:
+            if file.size is not None and file.size <= left:
+                gathered.append(Part(file))
+                left -= file.size
+                continue
+            if gathered:
+                pieces.append(tuple(gathered))
+            gathered, left = [], PIECE_BYTES
+            if file.size is not None and file.size <= PIECE_BYTES:
+                gathered, left = [Part(file)], PIECE_BYTES - file.size
+            else:
+                pieces += [(part,) for part in _cut(file)]
+        return [*pieces, tuple(gathered)] if gathered else pieces
 
-        ``digest`` is fed all bytes of all files, also those past the cut.
-        """
-        digest = digest or hashlib.sha256()
-        left = self.params.max_chars
-        for chunk in NORMALIZERS[self.params.normalize](self._decoded(digest)):
-            if left is None:
-                yield chunk
-            elif left > 0:
-                yield chunk[:left]
-                left -= len(chunk)
-
-    def summarize(self) -> Summary:
-        """Read everything once, for its length and hash."""
-        digest = hashlib.sha256()
-        characters = sum(map(len, self.read(digest)))
-        if not characters:
+    def place(self, pieces: list[Piece], counts: list[PieceCount]) -> list[Span]:
+        """Where each piece lies, cut at ``max_chars``; :class:`RefrainError` if there is no text."""
+        spans: list[Span] = []
+        before, stop = "", 0
+        for piece, count in zip(pieces, counts, strict=True):
+            new_file = piece[0].start == 0
+            between = joint(self.params.normalize, before, count.first, new_file)
+            if self.params.normalize == "letters" and not (stop and count.characters):
+                between = ""  # no space at either end
+            start, stop = stop, stop + len(between) + count.characters
+            spans.append(Span(between, start, stop, count.sha256))
+            before = count.last or before
+        if not stop:
             raise RefrainError(
                 f"corpus.path {self.params.path}: no text is left after reading "
                 f"{len(self.files)} file(s) with corpus.normalize: {self.params.normalize}"
             )
-        return Summary(characters, digest.hexdigest())
+        most = self.params.max_chars or stop
+        return [Span(s.joint, min(s.start, most), min(s.stop, most), s.sha256) for s in spans]
 
-    def _decoded(self, digest: "hashlib._Hash") -> Iterator[str]:
-        text = ""
-        for file in self.files:
-            if text and not text.endswith(("\n", "\r")):
-                yield "\n"  # two files never run together in one line
-            for text in decode(file, digest):
-                yield text
-
-
-def decode(file: TextFile, digest: "hashlib._Hash") -> Iterator[str]:
-    """Decode one UTF-8 file, with or without BOM, in chunks, feeding its bytes to ``digest``.
-
-    Raises :class:`RefrainError` naming file and byte offset where it is not UTF-8.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0
-    with _explained(file.name), file.open() as stream:
-        while True:
-            block = stream.read(CHUNK_BYTES)
-            digest.update(block)
-            held = len(decoder.getstate()[0])
-            try:
-                text = decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                raise RefrainError(
-                    f"{file.name}: byte 0x{error.object[error.start]:02x} at offset "
-                    f"{offset - held + error.start} is not UTF-8: save the file as UTF-8, or leave it "
-                    "out with corpus.files"
-                ) from None
-            text = text.removeprefix("\ufeff") if offset == 0 else text
-            offset += len(block)
-            if text:
-                yield text
-            if not block:
-                return
+    def read(self) -> Iterator[str]:
+        """Chunks of the whole text, one piece after the other."""
+        pieces = self.pieces()
+        counts = [count_piece(self.params.normalize, piece) for piece in pieces]
+        for piece, span in zip(pieces, self.place(pieces, counts), strict=True):
+            yield from first(span.stop - span.start, read_span(self.params.normalize, piece, span))
 
 
-def find_files(path: str, pattern: str | None) -> list[TextFile]:
-    """The files at ``path`` (see the module), in the order of their names.
+def count_piece(normalize: str, piece: Piece) -> PieceCount:
+    """Read a piece once."""
+    digest, edges = hashlib.sha256(), ["", ""]
+    counts = count_chars(NORMALIZERS[normalize](_noted(_decoded(piece, digest), edges)))
+    code_points = np.flatnonzero(counts)
+    times = counts[code_points]
+    return PieceCount(int(times.sum()), code_points, times, digest.hexdigest(), *edges)
 
-    ``pattern`` is a shell pattern matched against paths inside a folder or archive; ``*`` also
-    matches ``/``. Names that begin with a dot are passed over.
-    """
-    with _explained(path):
-        fs, root = fsspec.url_to_fs(path)
-        if _suffix(path) == ".zip":
-            archive = ZipFileSystem(fo=_local(path))
-            found = [
-                TextFile(f"{path}: {name}", partial(archive.open, name))
-                for name in _chosen(archive.find(""), "", pattern)
-            ]
-        elif "http" not in fs.protocol and fs.isdir(root):
-            names = _chosen(fs.find(root), root, pattern)
-            archives = [name for name in names if _suffix(name) == ".zip"]
-            if archives:
-                raise RefrainError(
-                    f"corpus.path {path}: {archives[0]} is an archive inside a folder: unpack it, or leave "
-                    "it out with corpus.files"
-                )
-            found = [_file(fs.unstrip_protocol(name)) for name in names]
-        elif pattern:
-            raise RefrainError(
-                f"corpus.files: {pattern!r} chooses among the files of a folder or .zip, "
-                f"and corpus.path {path} is neither: set it to null"
-            )
-        else:
-            if "http" not in fs.protocol and not fs.exists(root):
-                raise FileNotFoundError
-            found = [_file(path)]
-    if not found:
-        raise RefrainError(
-            f"corpus.path {path}: no file in it matches {pattern!r}: mend corpus.files"
-            if pattern
-            else f"corpus.path {path}: there is no file in it"
-        )
-    return found
+
+def read_span(
+    normalize: str, piece: Piece, span: Span, digest: "hashlib._Hash | None" = None
+) -> Iterator[str]:
+    """Chunks of a piece's text, whole, after its joint; ``digest`` is fed the bytes."""
+    yield span.joint
+    yield from NORMALIZERS[normalize](_decoded(piece, digest or hashlib.sha256()))
+
+
+def first(characters: int, chunks: Iterable[str]) -> Iterator[str]:
+    """The first so many characters of a text in chunks."""
+    for chunk in chunks:
+        if characters <= 0:
+            return
+        yield chunk[:characters]
+        characters -= len(chunk)
 
 
 def split_bounds(characters: int, split: SplitParams) -> dict[str, range]:
@@ -173,59 +143,71 @@ def split_bounds(characters: int, split: SplitParams) -> dict[str, range]:
     return {name: range(*edge) for name, edge in zip(SPLITS, pairwise(edges), strict=True)}
 
 
-def _chosen(names: list[str], root: str, pattern: str | None) -> list[str]:
-    def wanted(name: str) -> bool:
-        inside = PurePosixPath(name).relative_to(root)
-        hidden = any(part.startswith(".") for part in inside.parts)
-        # ** stands for any folders, also for none.
-        patterns = [pattern, pattern.removeprefix("**/")] if pattern else ["*"]
-        return not hidden and any(fnmatch.fnmatch(str(inside), p) for p in patterns)
-
-    return sorted(filter(wanted, names))
-
-
-def _file(url: str) -> TextFile:
-    name = url.removeprefix("file://")
-    return TextFile(name, partial(_open, url))
+def _cut(file: TextFile) -> Iterator[Part]:
+    """Parts of a file, each behind a line end, or at least between two characters."""
+    if file.size is None:
+        yield Part(file)
+        return
+    with explained(file.name), file.open() as stream:
+        edges = [0]
+        for place in range(PIECE_BYTES, file.size, PIECE_BYTES):
+            stream.seek(place)
+            edges.append(place + _next_cut(stream.read(SEARCH_BYTES)))
+    yield from (Part(file, *edge) for edge in pairwise([*edges, file.size]))
 
 
-def _suffix(path: str) -> str:
-    """The ending of a path or URL, without what follows a question mark, in lower case."""
-    return PurePosixPath(urlsplit(path).path if "://" in path else path).suffix.lower()
+def _next_cut(window: bytes) -> int:
+    """The first good place for a cut: behind a line end, or else before a byte that begins a character."""
+    if line_end := window.find(b"\n") + 1:
+        return line_end
+    begins = (place for place, byte in enumerate(window[:4]) if byte & 0b1100_0000 != 0b1000_0000)
+    return next(begins, len(window[:4]))
 
 
-def _open(url: str) -> IO[bytes]:
-    # A remote file is downloaded whole before it is read, so that a lost connection is one error.
-    cached = url if url.startswith("file://") or "://" not in url else f"simplecache::{url}"
-    stream: IO[bytes] = fsspec.open(cached, "rb", compression=COMPRESSIONS.get(_suffix(url))).open()
-    return stream
+def _noted(chunks: Iterable[str], edges: list[str]) -> Iterator[str]:
+    """The same chunks; the first and the last character are put into ``edges``."""
+    for chunk in chunks:
+        edges[0] = edges[0] or chunk[0]
+        edges[1] = chunk[-1]
+        yield chunk
 
 
-def _local(path: str) -> str:
-    return path if Path(path).exists() else fsspec.open_local(f"simplecache::{path}")
+def _decoded(piece: Piece, digest: "hashlib._Hash") -> Iterator[str]:
+    text = ""
+    for part in piece:
+        for number, chunk in enumerate(decode(part, digest)):
+            if text and not number and not text.endswith("\n"):
+                yield "\n"  # two files never run together in one line
+            text = chunk
+            yield chunk
 
 
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn what can go wrong while reading ``name`` into one line."""
-    damaged = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
-    try:
-        yield
-    except RefrainError:
-        raise
-    except FileNotFoundError:
-        if "://" in name:  # whatever the server's reason was, this is all that fsspec tells
-            raise MayPassError(
-                f"corpus.path {name}: nothing is there, the server refuses it, or there is no connection"
-            ) from None
-        raise RefrainError(
-            f"corpus.path {name}: nothing is there; `python -m pipeline.text.catalog list` shows texts "
-            "that can be fetched"
-        ) from None
-    except damaged as error:
-        raise RefrainError(f"{name}: damaged archive ({first_line(error)}): get the file again") from None
-    except Exception as error:
-        # Each protocol has exceptions of its own, from packages that may not be installed; this block only
-        # ever reads, so whatever goes wrong in it is the source's.
-        kind = MayPassError if "://" in name else RefrainError
-        raise kind(f"{name}: cannot be read: {first_line(error)}") from error
+def decode(part: Part, digest: "hashlib._Hash") -> Iterator[str]:
+    """Decode UTF-8, with or without BOM, in chunks that are not empty, feeding its bytes to ``digest``.
+
+    Raises :class:`RefrainError` naming file and byte offset where it is not UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = part.start
+    with explained(part.file.name), part.file.open() as stream:
+        if offset:
+            stream.seek(offset)
+        while True:
+            most = CHUNK_BYTES if part.stop is None else min(CHUNK_BYTES, part.stop - offset)
+            block = stream.read(most)
+            digest.update(block)
+            held = len(decoder.getstate()[0])
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                raise RefrainError(
+                    f"{part.file.name}: byte 0x{error.object[error.start]:02x} at offset "
+                    f"{offset - held + error.start} is not UTF-8: save the file as UTF-8, or leave it "
+                    "out with corpus.files"
+                ) from None
+            text = text.removeprefix("\ufeff") if offset == 0 else text
+            offset += len(block)
+            if text:
+                yield text
+            if not block:
+                return

@@ -1,145 +1,147 @@
 """The encoded corpus: one column of character ids in Parquet, cut into shards.
 
 ``{split}/part-00000.parquet`` and so on hold column ``id`` (uint16, or uint32 for vocabularies past
-65,536 characters). The metadata of every shard names the vocabulary and the corpus it was made from and
-how many characters its whole split has, so that a missing, mixed-up or cut-off shard is noticed.
+65,536 characters). A shard holds what one piece of the corpus has of the split, so that pieces can be
+encoded side by side. The metadata of every shard names the vocabulary and the corpus it was made from, its
+place, and how many characters its whole split has: a missing, mixed-up or cut-off shard is noticed. Pages
+have checksums, so that a flipped bit is noticed, too.
 """
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from pipeline.errors import RefrainError
-from pipeline.text.vocab import Ids, VocabFile
+from pipeline.artifacts import atomic_file
+from pipeline.text.corpus import Piece, read_span
+from pipeline.text.vocab import Ids, Span, VocabFile
 
-SHARD_ROWS = 1 << 24
-GROUP_ROWS = 1 << 20
+SHARD_ROWS = 1 << 25
+GROUP_ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part ``part`` of a split: its ``characters`` from character ``start`` of the split on."""
+
+    split: str
+    part: int
+    start: int
+    characters: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of the corpus, and the shards that its text goes to, one after the other."""
+
+    piece: Piece
+    span: Span
+    shards: tuple[Shard, ...]
+
+
+def plan(pieces: list[Piece], spans: Iterable[Span], bounds: dict[str, range]) -> list[Task]:
+    """Which piece's text goes where; ``bounds`` are the character ranges of the splits."""
+    parts = dict.fromkeys(bounds, 0)
+    tasks = []
+    for piece, span in zip(pieces, spans, strict=True):
+        shards = []
+        for split, bound in bounds.items():
+            low, high = max(span.start, bound.start), min(span.stop, bound.stop)
+            for start in range(low, high, SHARD_ROWS):
+                characters = min(SHARD_ROWS, high - start)
+                shards.append(Shard(split, parts[split], start - bound.start, characters))
+                parts[split] += 1
+        tasks.append(Task(piece, span, tuple(shards)))
+    return [task for task in tasks if task.shards]
+
+
+def encode_piece(normalize: str, vocab: VocabFile, lengths: dict[str, int], folder: Path, task: Task) -> bool:
+    """Write the shards of a task to ``folder/{split}``, each whole or not at all.
+
+    ``lengths`` are the splits' characters. Returns whether the piece is still the one that was counted; if
+    not, the shards are of no use.
+    """
+    digest = hashlib.sha256()
+    text = _Text(read_span(normalize, task.piece, task.span, digest))
+    for shard in task.shards:
+        ids = (vocab.vocab.encode(chunk) for chunk in text.take(shard.characters))
+        write_shard(folder, shard, ids, vocab, lengths[shard.split])
+    text.skip()  # a text that is cut short is hashed to its end
+    return digest.hexdigest() == task.span.sha256
+
+
+def write_shard(folder: Path, shard: Shard, ids: Iterable[Ids], vocab: VocabFile, length: int) -> None:
+    """Write ids to the file of a shard, in row groups, whole or not at all."""
+    metadata = {
+        "split": shard.split,
+        "part": shard.part,
+        "start": shard.start,
+        "characters": length,
+        "vocab_sha256": vocab.sha256,
+        "corpus_sha256": vocab.corpus_sha256,
+    }
+    schema = pa.schema([pa.field("id", id_type(len(vocab.vocab)), nullable=False)])
+    stored = schema.field("id").type.to_pandas_dtype()
+    with (
+        atomic_file(folder / shard.split / f"part-{shard.part:05d}.parquet") as temporary,
+        pq.ParquetWriter(
+            temporary,
+            schema.with_metadata({"refrain": json.dumps(metadata)}),
+            # Bytes of the same rank side by side: twice as fast to write, and two thirds of the size.
+            column_encoding="BYTE_STREAM_SPLIT",
+            compression="zstd",
+            use_dictionary=False,
+            write_page_checksum=True,
+        ) as writer,
+    ):
+        for group in _in_groups(ids):
+            column = pa.array(group.astype(stored))
+            writer.write_table(pa.table([column], schema=schema), row_group_size=GROUP_ROWS)
+
+
+def _in_groups(arrays: Iterable[Ids]) -> Iterator[Ids]:
+    """The same ids in arrays of whole row groups, the last of them shorter; of no ids, one empty array."""
+    pending = np.empty(0, np.uint32)
+    whole = False
+    for array in arrays:
+        pending = np.concatenate([pending, array])
+        if rows := len(pending) // GROUP_ROWS * GROUP_ROWS:
+            yield pending[:rows]
+            pending, whole = pending[rows:], True
+    if len(pending) or not whole:
+        yield pending
+
+
+class _Text:
+    """A text in chunks, from which so many characters can be taken at a time."""
+
+    def __init__(self, chunks: Iterator[str]) -> None:
+        self._chunks, self._left = chunks, ""
+
+    def take(self, characters: int) -> Iterator[str]:
+        """Chunks of the next ``characters``, or of as many as there are."""
+        while characters:
+            chunk = self._left
+            if not chunk:
+                try:
+                    chunk = next(self._chunks)
+                except StopIteration:
+                    return
+            yield chunk[:characters]
+            self._left = chunk[characters:]
+            characters -= min(characters, len(chunk))
+
+    def skip(self) -> None:
+        """Read on to the end."""
+        for _ in self._chunks:
+            pass
 
 
 def id_type(vocab_size: int) -> pa.DataType:
     """The narrowest of the two stored types that holds every id."""
     return pa.uint16() if vocab_size <= 1 << 16 else pa.uint32()
-
-
-class SplitWriter:
-    """Writes one split, as a context manager: rows in groups, groups in shards of bounded size."""
-
-    def __init__(self, folder: Path, characters: int, vocab: VocabFile) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True)
-        self._metadata = {
-            "split": folder.name,
-            "characters": characters,
-            "vocab_sha256": vocab.sha256,
-            "corpus_sha256": vocab.corpus_sha256,
-        }
-        self._schema = pa.schema([pa.field("id", id_type(len(vocab.vocab)), nullable=False)])
-        self._pending: list[Ids] = []
-        self._rows = 0
-        self._shards = 0
-        self._shard: pq.ParquetWriter | None = None
-        self._shard_rows = 0
-
-    def __enter__(self) -> "SplitWriter":
-        return self
-
-    def write(self, ids: Ids) -> None:
-        """Append ids."""
-        self._pending.append(ids)
-        self._rows += len(ids)
-        while self._rows >= GROUP_ROWS:
-            self._write_group(GROUP_ROWS)
-
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if kind is None and (self._rows or not self._shards):
-            self._write_group(self._rows)
-        if self._shard:
-            self._shard.close()
-
-    def _write_group(self, rows: int) -> None:
-        ids = np.concatenate(self._pending) if self._pending else np.empty(0, np.uint32)
-        if self._shard is None:
-            metadata = json.dumps({**self._metadata, "part": self._shards})
-            self._shard = pq.ParquetWriter(
-                self._folder / f"part-{self._shards:05d}.parquet",
-                self._schema.with_metadata({"refrain": metadata}),
-                # Bytes of the same rank side by side: twice as fast to write, and two thirds of the size.
-                column_encoding="BYTE_STREAM_SPLIT",
-                compression="zstd",
-                use_dictionary=False,
-            )
-            self._shards += 1
-        column = pa.array(ids[:rows].astype(self._schema.field("id").type.to_pandas_dtype()))
-        self._shard.write_table(pa.table([column], schema=self._schema), row_group_size=GROUP_ROWS)
-        self._pending, self._rows = [ids[rows:]], len(ids) - rows
-        self._shard_rows += rows
-        if self._shard_rows >= SHARD_ROWS:
-            self._shard.close()
-            self._shard, self._shard_rows = None, 0
-
-
-def encode_splits(
-    chunks: Iterable[str], bounds: dict[str, range], vocab: VocabFile, folder: Path
-) -> Iterable[str]:
-    """Encode a text chunk by chunk into ``folder/{split}``; ``bounds`` are character ranges.
-
-    Returns what is left of the text after the last of them.
-    """
-    for name, span in bounds.items():
-        with SplitWriter(folder / name, len(span), vocab) as writer:
-            chunks = _write_span(chunks, span, vocab, writer)
-    return chunks
-
-
-def _write_span(chunks: Iterable[str], span: range, vocab: VocabFile, writer: SplitWriter) -> Iterable[str]:
-    """Write the next ``len(span)`` characters and return what is left of the text."""
-    left = len(span)
-    rest = iter(chunks)
-    if not left:
-        return rest
-    for chunk in rest:
-        writer.write(vocab.vocab.encode(chunk[:left]))
-        if len(chunk) >= left:
-            return _after(chunk[left:], rest)
-        left -= len(chunk)
-    return rest
-
-
-def _after(first: str, rest: Iterable[str]) -> Iterable[str]:
-    if first:
-        yield first
-    yield from rest
-
-
-def read_split(folder: Path, split: str, vocab: VocabFile) -> NDArray[np.int64]:
-    """All ids of a split, shape ``(characters,)``.
-
-    Raises :class:`RefrainError` if a shard is absent, damaged, or made from another vocabulary.
-    """
-    shards = sorted((folder / split).glob("part-*.parquet"))
-    redo = "run `dvc repro --force encode_corpus`"
-    if not shards:
-        raise RefrainError(f"{folder / split} holds no part-*.parquet: run `dvc repro encode_corpus`")
-    columns, characters = [], 0
-    for shard in shards:
-        try:
-            table = pq.read_table(shard)
-            metadata = json.loads(table.schema.metadata[b"refrain"])
-            columns.append(table.column("id").to_numpy().astype(np.int64))
-        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-            raise RefrainError(f"{shard} is damaged ({error}): {redo}".replace("\n", " ")) from None
-        place = metadata.get("split"), metadata.get("part")
-        if place != (split, len(columns) - 1):
-            raise RefrainError(f"{shard} is part {place[1]} of {place[0]}, in the wrong place: {redo}")
-        if metadata["vocab_sha256"] != vocab.sha256:
-            raise RefrainError(f"{shard} was encoded with another vocabulary: {redo}")
-        characters = metadata["characters"]
-    ids = np.concatenate(columns)
-    if len(ids) != characters or (len(ids) and ids.max() >= len(vocab.vocab)):
-        raise RefrainError(f"{folder / split} does not hold its {characters} ids: {redo}")
-    return ids

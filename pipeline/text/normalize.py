@@ -9,6 +9,24 @@ _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _NON_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
 
 
+def joint(normalize: str, before: str, after: str, new_file: bool) -> str:
+    """What comes between two pieces of a text that were normalised apart.
+
+    ``before`` is the last character of the first before it was normalised, ``after`` the first one of the
+    second; either is empty if there is none. Where a new file begins, so does a new line.
+    """
+    if not (before and after):
+        return ""
+    line_break = new_file and before != "\n"
+    match normalize:
+        case "letters":
+            return " " if line_break or _NON_LETTERS.search(before + after) else ""
+        case "lyrics":
+            return " " if line_break and before != "\r" else ""
+        case _:
+            return "\n" if line_break else ""
+
+
 def none(chunks: Iterable[str]) -> Iterator[str]:
     """The text as it is."""
     yield from chunks

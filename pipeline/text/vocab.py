@@ -1,8 +1,9 @@
 """The vocabulary: which characters there are, and their ids."""
 
+import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -139,18 +140,41 @@ def build_vocab(counts: NDArray[np.int64], *, unk: bool, min_count: int) -> Voca
 
 
 @dataclass(frozen=True)
+class Span:
+    """Where a piece of a corpus lies in the whole text: characters ``start`` to ``stop``, the first of them
+    ``joint`` if that is not empty. ``sha256`` is of the piece's bytes.
+    """
+
+    joint: str
+    start: int
+    stop: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class VocabFile:
-    """A vocabulary as stored, with the identity of its file and of the corpus it was built from."""
+    """A vocabulary as stored, with the identity of its file, and the corpus it was built from."""
 
     vocab: Vocab
     sha256: str
-    corpus_sha256: str
-    corpus_characters: int
+    spans: tuple[Span, ...]
+
+    @property
+    def corpus_characters(self) -> int:
+        """Of the whole text, as it is encoded."""
+        return self.spans[-1].stop
+
+    @property
+    def corpus_sha256(self) -> str:
+        """Of one piece, the SHA-256 of its bytes, as ``sha256sum`` prints it; of several, of theirs."""
+        if len(self.spans) == 1:
+            return self.spans[0].sha256
+        return hashlib.sha256("".join(f"{span.sha256}\n" for span in self.spans).encode()).hexdigest()
 
 
-def write_vocab(path: Path, vocab: Vocab, corpus_sha256: str, corpus_characters: int) -> None:
-    """Write columns ``id``, ``char``, ``count``; the corpus's identity goes into the metadata."""
-    metadata = {"corpus_sha256": corpus_sha256, "corpus_characters": corpus_characters}
+def write_vocab(path: Path, vocab: Vocab, spans: Iterable[Span]) -> None:
+    """Write columns ``id``, ``char``, ``count``; what the corpus is made of goes into the metadata."""
+    metadata = {"spans": [astuple(span) for span in spans]}
     table = pa.table(
         {
             "id": pa.array(range(len(vocab)), pa.uint32()),
@@ -167,6 +191,7 @@ def read_vocab(path: Path) -> VocabFile:
     try:
         table = pq.read_table(path)
         metadata = json.loads(table.schema.metadata[b"refrain"])
+        spans = tuple(Span(*span) for span in metadata["spans"])
         columns: dict[str, list[Any]] = table.to_pydict()
         ids, chars, counts = columns["id"], columns["char"], columns["count"]
     except FileNotFoundError:
@@ -175,9 +200,4 @@ def read_vocab(path: Path) -> VocabFile:
         raise RefrainError(f"{path} is damaged ({error}): run `dvc repro --force build_vocab`") from None
     if ids != list(range(len(ids))):
         raise RefrainError(f"{path}: ids do not run from 0: run `dvc repro --force build_vocab`")
-    return VocabFile(
-        Vocab(tuple(chars), tuple(counts)),
-        file_sha256(path),
-        metadata["corpus_sha256"],
-        metadata["corpus_characters"],
-    )
+    return VocabFile(Vocab(tuple(chars), tuple(counts)), file_sha256(path), spans)

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 
-from torch import Tensor
-
 from pipeline.inference.perplexity import score
 from pipeline.inference.sampling import Decoding, generate
 from pipeline.nn.language_model import CharLM
 from pipeline.params import SampleParams
+from pipeline.text.batches import Text
 from pipeline.text.vocab import Vocab
 
 
-def validator(lm: CharLM, ids: Tensor) -> Callable[[], float] | None:
+def validator(lm: CharLM, text: Text) -> Callable[[], float] | None:
     """Validation perplexity of the model as it is, or None if there is no validation text."""
-    return (lambda: score(lm, ids).perplexity) if len(ids) > 1 else None
+    return (lambda: score(lm, text).perplexity) if len(text) > 1 else None
 
 
 def sampler(lm: CharLM, vocab: Vocab, params: SampleParams) -> Callable[[], tuple[str, ...]]:

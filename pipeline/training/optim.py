@@ -29,6 +29,10 @@ class Optimizer:
         self._squares = [torch.zeros_like(weight) for weight in adaptive]
         self._steps = [weight.new_zeros((), dtype=torch.float32) for weight in adaptive]
 
+    def gradients(self) -> list[Tensor]:
+        """Those of all weights, as they lie in memory."""
+        return [_in_memory_order(_gradient(parameter)) for parameter in self._parameters]
+
     @torch.no_grad()
     def step(self, learning_rate: float) -> Tensor:
         """Move the weights along their gradients, which must all be there.
@@ -36,7 +40,7 @@ class Optimizer:
         Gradients are scaled so that their global norm is at most ``clip`` (Pascanu et al., 2013). Returns the
         norm before that, still on the device.
         """
-        gradients = [_in_memory_order(_gradient(parameter)) for parameter in self._parameters]
+        gradients = self.gradients()
         norm = nn.utils.get_total_norm(gradients)
         same: dict[str, Any] = {
             "fused": True,

@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,10 +8,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pipeline.errors import RefrainError
+from pipeline.text import batches
 from pipeline.text.batches import (
+    SAMPLINGS,
     classic_consecutive,
     classic_random,
     consecutive,
+    gather,
     num_classic_consecutive,
     num_classic_random,
     num_consecutive,
@@ -141,3 +145,36 @@ def test_too_short_a_text_is_an_error_that_names_the_key() -> None:
         list(consecutive(torch.arange(4), 5, 2))
     with pytest.raises(RefrainError, match=r"lower train\.num_steps"):
         list(random(torch.arange(4), 5, 4, torch.Generator()))
+
+
+@given(**SIZES, block=st.integers(1, 40), stretch=st.integers(1, 60), first=st.integers(0, 5))
+def test_minibatches_are_the_same_however_the_text_is_read(
+    n: int, batch_size: int, num_steps: int, block: int, stretch: int, first: int
+) -> None:
+    for name, sampling in SAMPLINGS.items():
+        if n < 2 * batch_size or not sampling.count(n, batch_size, num_steps):
+            continue
+
+        def minibatches(**where: int) -> list[batches.Batch]:
+            generator = torch.Generator().manual_seed(3)
+            return list(sampling.batches(np.arange(n), batch_size, num_steps, generator, **where))  # noqa: B023
+
+        whole = minibatches()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(batches, "BLOCK_STEPS", block)
+            patch.setattr(batches, "STRETCH", stretch)
+            pieces = minibatches(first=first)
+        assert len(pieces) == max(len(whole) - first, 0), name
+        for (x, y), (x_whole, y_whole) in zip(pieces, whole[first:], strict=True):
+            assert torch.equal(x, x_whole), name
+            assert torch.equal(y, y_whole), name
+
+
+@given(n=st.integers(5, 90), data=st.data())
+def test_gathered_windows_are_those_of_the_ring(n: int, data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, n // 2))
+    starts = np.array(data.draw(st.lists(st.integers(0, n + n // 2 - 1), min_size=1)))
+    starts = starts[starts + count <= 2 * n]
+    expected = (starts + np.arange(count)[:, None]) % n
+    if len(starts):
+        assert (gather(np.arange(n), starts, count) == expected).all()

@@ -6,11 +6,15 @@ from typing import Any
 
 import fsspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import RefrainError
 from pipeline.params import CorpusParams, SplitParams
 from pipeline.text import corpus
-from pipeline.text.corpus import Corpus, split_bounds
+from pipeline.text.corpus import Corpus, count_piece, split_bounds
+from pipeline.text.normalize import NORMALIZERS
+from pipeline.text.vocab import Span
 
 
 def params(path: object, **changes: Any) -> CorpusParams:
@@ -160,18 +164,74 @@ def test_max_chars_cuts_after_normalising(tmp_path: Path) -> None:
     assert read(tmp_path / "a.txt", normalize="letters", max_chars=4) == "ab c"
 
 
-def test_summary_counts_normalised_characters_and_hashes_the_whole_file(tmp_path: Path) -> None:
+def spans(text: Corpus) -> list[Span]:
+    pieces = text.pieces()
+    return text.place(pieces, [count_piece(text.params.normalize, piece) for piece in pieces])
+
+
+def test_spans_count_normalised_characters_and_hash_the_whole_file(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("12 ab\n", encoding="utf-8")
-    summary = Corpus(params(tmp_path / "a.txt", normalize="letters", max_chars=1)).summarize()
-    assert summary.characters == 1  # and the hash is of what lies after the cut, too
-    assert summary.sha256 == hashlib.sha256((tmp_path / "a.txt").read_bytes()).hexdigest()
+    (span,) = spans(Corpus(params(tmp_path / "a.txt", normalize="letters", max_chars=1)))
+    assert (span.joint, span.start, span.stop) == (
+        "",
+        0,
+        1,
+    )  # and the hash is of what lies after the cut, too
+    assert span.sha256 == hashlib.sha256((tmp_path / "a.txt").read_bytes()).hexdigest()
+
+
+FILES = st.lists(st.text(st.sampled_from("aΣé分😀 .\r\n"), max_size=40), min_size=1, max_size=4)
+
+
+@given(FILES, st.sampled_from(["none", "lyrics", "letters"]), st.integers(10, 30), st.integers(4, 9))
+def test_text_is_the_same_however_it_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], normalize: str, piece: int, search: int
+) -> None:
+    folder = tmp_path_factory.mktemp("texts")
+    for number, text in enumerate(texts):
+        (folder / f"{number}.txt").write_bytes(text.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        if not any(is_text(text, normalize) for text in texts):
+            return
+        whole = read(folder, normalize=normalize)
+        patch.setattr(corpus, "PIECE_BYTES", piece)
+        patch.setattr(corpus, "SEARCH_BYTES", search)
+        cut = Corpus(params(folder, normalize=normalize))
+        assert "".join(cut.read()) == whole
+        edges = spans(cut)
+    assert [span.start for span in edges] == [0, *(span.stop for span in edges[:-1])]
+    assert edges[-1].stop == len(whole)
+
+
+def is_text(text: str, normalize: str) -> bool:
+    return bool("".join(NORMALIZERS[normalize]([text])))
+
+
+def test_large_files_are_cut_at_line_ends_and_small_ones_gathered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "PIECE_BYTES", 10)
+    contents = {"1": b"abc\n", "2": b"d\n", "3": b"12345678\n1234\n789\n", "4": b"0" * 25, "5": b"e"}
+    for name, content in contents.items():
+        (tmp_path / f"{name}.txt").write_bytes(content)
+    pieces = Corpus(params(tmp_path)).pieces()
+    found = [[(Path(part.file.name).stem, part.start, part.stop) for part in piece] for piece in pieces]
+    assert found == [
+        [("1", 0, None), ("2", 0, None)],
+        [("3", 0, 14)],
+        [("3", 14, 18)],
+        [("4", 0, 10)],
+        [("4", 10, 20)],
+        [("4", 20, 25)],
+        [("5", 0, None)],
+    ]
 
 
 @pytest.mark.parametrize("content", ["", "123 ..."])
 def test_no_text_is_an_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.txt").write_text(content, encoding="utf-8")
     with pytest.raises(RefrainError, match="no text is left"):
-        Corpus(params(tmp_path / "a.txt", normalize="letters")).summarize()
+        spans(Corpus(params(tmp_path / "a.txt", normalize="letters")))
 
 
 def test_absent_path_is_one_line(tmp_path: Path) -> None:

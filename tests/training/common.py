@@ -9,6 +9,7 @@ from torch import Tensor
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.params import TrainParams
 from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.ranks import ALONE, Ranks
 from pipeline.training.trainer import Epoch, Hooks, Trainer
 
 
@@ -59,6 +60,7 @@ def trainer(
     cell: str = "gru",
     seconds: float = 1e9,
     dropout: float = 0.0,
+    ranks: Ranks = ALONE,
     **changes: Any,
 ) -> Trainer:
     """A trainer of a new, seeded model."""
@@ -66,4 +68,4 @@ def trainer(
     config = ModelConfig(
         vocab_size=int(ids.max()) + 1, cell=cell, hidden_size=12, num_layers=2, dropout=dropout
     )
-    return Trainer(CharLM(config), ids, train_params(**changes), 0, seconds, recorder.hooks())
+    return Trainer(CharLM(config), ids, train_params(**changes), 0, seconds, recorder.hooks(), ranks)

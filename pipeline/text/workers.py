@@ -1,0 +1,71 @@
+"""Pieces of a text handled side by side: in this process, on a local Dask cluster, or on a user's."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Protocol, TypeVar
+
+from tqdm import tqdm
+
+from pipeline.errors import MayPassError, RefrainError
+from pipeline.params import EncodeParams
+
+CONNECT_SECONDS = 10
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Map(Protocol):
+    """Like ``map``: results come in the order of the items."""
+
+    def __call__(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        """Results of ``function``."""
+
+
+@contextmanager
+def workers(params: EncodeParams) -> Iterator[Map]:
+    """A ``map`` over as many processes as ``params`` names.
+
+    A process that dies costs the pieces it was at, which another one starts anew. Raises
+    :class:`RefrainError` if they die again and again, :class:`MayPassError` if a scheduler cannot be reached.
+    """
+    if params.workers == 1 and not params.scheduler:
+        yield lambda function, items: _shown(map(function, items), len(items))
+        return
+    # Only here, since they take half a second to load.
+    from distributed import Client, KilledWorker, LocalCluster
+
+    def over_processes(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        try:
+            for future in client.map(function, items, pure=False):
+                yield future.result()
+                future.release()
+        except KilledWorker as error:
+            raise RefrainError(
+                f"a process that handles text died {error.allowed_failures + 1} times over the same piece: "
+                "see whether memory runs out, or set encode.workers: 1"
+            ) from None
+
+    with ExitStack() as stack:
+        try:
+            at = params.scheduler or stack.enter_context(
+                LocalCluster(
+                    n_workers=params.workers,
+                    threads_per_worker=1,
+                    memory_limit=None,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+            client = stack.enter_context(Client(at, timeout=CONNECT_SECONDS))
+        except OSError as error:
+            raise MayPassError(f"encode.scheduler {params.scheduler}: {error}") from None
+        yield lambda function, items: _shown(over_processes(function, items), len(items))
+
+
+def _shown(results: Iterator[R], pieces: int) -> Iterator[R]:
+    """The same results, with a progress line on terminals if there are several."""
+    return iter(
+        tqdm(results, total=pieces, unit=" pieces", leave=False, disable=None if pieces > 1 else True)
+    )

@@ -1,0 +1,154 @@
+"""Training on several processes, and in groups of lanes, against training on one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import ROOT, Project
+from tests.training.common import Recorder, trainer
+
+IDS = torch.randint(9, (400,), generator=torch.Generator().manual_seed(1))
+SAMPLINGS = ["consecutive", "random", "classic_consecutive", "classic_random"]
+
+RANK = """
+import hashlib, json, sys
+import torch
+from pipeline.training.ranks import join
+from tests.training.common import Recorder, trainer
+from tests.training.test_ranks import IDS, SAMPLINGS
+
+with join(torch.device("cpu")) as ranks:
+    torch.set_num_threads(1)
+    for sampling in SAMPLINGS:
+        recorder = Recorder()
+        work = trainer(IDS, recorder, ranks=ranks, sampling=sampling, batch_size=7, epochs=10)
+        weights = work.run()
+        perplexities = [epoch.train_perplexity for epoch in recorder.epochs]
+        digest = hashlib.sha256(b"".join(w.numpy().tobytes() for w in weights.values())).hexdigest()
+        states = [list(t.shape) for k, t in recorder.checkpoints[-1].tensors.items() if "state." in k]
+        line = json.dumps([sampling, ranks.rank, perplexities, digest, states])
+        print(f"\\n{line}\\n", end="", flush=True)
+"""
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("accumulate", [2, 3, 50])
+def test_lanes_in_groups_give_the_same_training(sampling: str, accumulate: int) -> None:
+    curves = []
+    for groups in (1, accumulate):
+        recorder = Recorder()
+        trainer(IDS, recorder, sampling=sampling, batch_size=7, epochs=10, accumulate=groups).run()
+        curves.append([epoch.train_perplexity for epoch in recorder.epochs])
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+    assert curves[0][-1] < curves[0][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
+def test_ranks_together_train_as_one_process_does(processes: int) -> None:
+    """Seven lanes for two or three ranks; at random, the last minibatch has fewer windows than ranks."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    result = subprocess.run(
+        [*command, "--no-python", sys.executable, "-c", RANK],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found = [json.loads(line) for line in result.stdout.splitlines() if line]
+    assert len(found) == processes * len(SAMPLINGS)
+    for sampling in SAMPLINGS:
+        recorder = Recorder()
+        trainer(IDS, recorder, sampling=sampling, batch_size=7, epochs=10).run()
+        expected = [epoch.train_perplexity for epoch in recorder.epochs]
+        ours = [
+            (perplexities, digest, states)
+            for name, _, perplexities, digest, states in found
+            if name == sampling
+        ]
+        assert len({digest for _, digest, _ in ours}) == 1, "the same weights on all ranks"
+        for perplexities, _, states in ours:
+            assert perplexities == pytest.approx(expected, rel=1e-4)
+            assert states == [[2, 7, 12]], "a checkpoint has the lanes of all ranks"
+
+
+def ranks_of(process: "subprocess.Popen[str]") -> list[int]:
+    """Processes of a training's ranks, which the one that was started has as children."""
+    found = subprocess.run(
+        ["ps", "-o", "pid=,ppid=,args=", "-A"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    rows = [line.split(None, 2) for line in found]
+    return sorted(
+        int(pid) for pid, parent, args in rows if int(parent) == process.pid and "stages.train" in args
+    )
+
+
+@pytest.fixture
+def on_two(new_project: Callable[[str], Project]) -> Project:
+    """A project whose GRU trains some seconds on two processes, after its texts were encoded."""
+    project = new_project("on_two")
+    project.edit("  batch_size: 8\n", "  batch_size: 8\n  processes: 2\n")
+    project.edit("  epochs: 4\n", "  epochs: 25\n")
+    project.run("dvc", "repro", "encode_corpus")
+    return project
+
+
+def wait_for_checkpoint(project: Project, process: "subprocess.Popen[str]", since: float = 0.0) -> float:
+    """Wait for a checkpoint written after time ``since``, and return its own."""
+    path = project.folder / ".checkpoints/gru.safetensors"
+    for _ in range(600):
+        if path.exists() and path.stat().st_mtime > since:
+            return path.stat().st_mtime
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint within 30 seconds")
+
+
+@pytest.mark.slow
+def test_stopped_and_killed_ranks_go_on_to_the_same_result(on_two: Project) -> None:
+    on_two.stage("train", "gru")
+    whole = on_two.hashes("gru")
+    (on_two.folder / ".checkpoints/gru.safetensors").unlink()
+
+    process = on_two.start("python", "-m", "pipeline.stages.train", "gru")
+    wait_for_checkpoint(on_two, process)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "gru: stopped by SIGTERM" in output
+    assert "Traceback" not in output
+    stopped = (on_two.folder / ".checkpoints/gru.safetensors").stat().st_mtime
+
+    process = on_two.start("python", "-m", "pipeline.stages.train", "gru")
+    wait_for_checkpoint(on_two, process, since=stopped)
+    os.kill(ranks_of(process)[0], signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert output.count("gru: going on from its checkpoint") == 2
+    assert "Traceback" not in output
+    assert on_two.hashes("gru") == whole
+
+
+@pytest.mark.slow
+def test_error_of_a_rank_is_one_line_and_the_end(on_two: Project) -> None:
+    (shard,) = Path(on_two.folder / "data/encoded/train").glob("*.parquet")
+    content = bytearray(shard.read_bytes())
+    content[1000] ^= 4
+    shard.write_bytes(content)
+    result = on_two.stage("train", "gru", check=False)
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: data/encoded/train/part-00000.parquet is damaged")
+
+
+def test_more_processes_than_lanes_are_refused(on_two: Project) -> None:
+    on_two.edit("  processes: 2\n", "  processes: 9\n")
+    assert "cannot share the 8 lane(s)" in on_two.stage("train", "gru", check=False).stderr
