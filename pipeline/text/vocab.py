@@ -119,7 +119,8 @@ def count_chars(chunks: Iterable[str]) -> NDArray[np.int64]:
     """Occurrences by code point, shape ``(0x110000,)``."""
     counts = np.zeros(CODE_POINTS, np.int64)
     for chunk in chunks:
-        counts += np.bincount(code_points(chunk), minlength=CODE_POINTS)
+        found = np.bincount(code_points(chunk))
+        counts[: len(found)] += found
     return counts
 
 
