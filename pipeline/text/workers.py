@@ -13,8 +13,8 @@ from pipeline.params import EncodeParams
 CONNECT_SECONDS = 10
 
 KEEP_FREED_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 27), "MALLOC_MMAP_THRESHOLD_": str(1 << 27)}
-"""For glibc: each chunk of text needs what the one before it freed. Dask's own settings have all of it returned
-to the system, and fetched again, at half the speed.
+"""For glibc: each chunk of text needs what the one before it freed. Dask has all of it returned to the
+system, and fetched again, at half the speed.
 """
 
 T = TypeVar("T")
