@@ -12,7 +12,7 @@ SERVED := $(RUN) PREFECT_API_URL="$${PREFECT_API_URL:-http://127.0.0.1:4200/api}
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro flow server worker deploy fetch test test-flows test-ui bench bench-recipes replicate lint format clean
+.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-ui bench bench-recipes bench-scaling replicate lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -46,11 +46,17 @@ test: .venv/installed  ## run the test suite
 test-flows: .venv/installed  ## test the flows on real Prefect servers (five minutes)
 	@$(RUN) pytest -m server
 
+test-faults: .venv/installed  ## kill, damage and fill disks (six minutes)
+	@$(RUN) pytest -m faults
+
 test-ui: .venv/installed  ## look at Prefect's pages in Chromium, where it is installed
 	@$(RUN) pytest -m ui --numprocesses=0
 
 bench: .venv/installed  ## measure speed beside the textbook's code (six minutes, nothing else running)
 	@$(RUN) $(BIN)/python -m benchmarks.bench
+
+bench-scaling: .venv/installed  ## measure large texts and several processes, and reckon with more (five minutes)
+	@$(RUN) $(BIN)/python -m benchmarks.scaling
 
 bench-recipes: .venv/installed  ## train the recipes for Tiny Shakespeare against the clock (twelve minutes)
 	@$(RUN) $(BIN)/python -m benchmarks.recipes

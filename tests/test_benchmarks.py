@@ -1,9 +1,11 @@
 """What benchmarks compare does the same work on both sides."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
-from benchmarks import setups, textbook
+from benchmarks import scaling, setups, textbook
 from benchmarks.bench import FIGURES, Figure, table
 from pipeline.inference.sampling import Decoding, generate
 from pipeline.text.vocab import build_vocab, count_chars
@@ -24,6 +26,22 @@ def test_both_learn_a_text(cell: str) -> None:
         side = training(cell, ids, 17)
         first = [side.epoch() for _ in range(8)]
         assert first[-1] < first[0] - 0.5
+
+
+def test_adding_up_on_paper_by_hand() -> None:
+    network = scaling.Network("test", bandwidth=1e6, latency=0.1)
+    assert scaling.add_up_seconds(1e6, 1, network) == 0
+    assert scaling.add_up_seconds(1e6, 2, network) == pytest.approx(1 + 0.2)
+    assert scaling.add_up_seconds(1e6, 5, network) == pytest.approx(1.6 + 0.8)
+
+
+def test_more_ranks_on_paper_never_get_more_efficient_and_less_data_never_less() -> None:
+    rows = scaling.simulate({"32": 50_000.0})
+    assert len(rows) == 2 * len(scaling.NETWORKS) * len(scaling.RANKS)
+    for before, after in pairwise(rows):
+        if after["ranks"] > before["ranks"]:
+            assert after["dense_efficiency"] <= before["dense_efficiency"]
+        assert after["sparse_efficiency"] >= after["dense_efficiency"]
 
 
 def test_both_encode_alike() -> None:

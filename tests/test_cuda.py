@@ -21,7 +21,7 @@ def model(cell: str, device: str) -> CharLM:
 
 def trained(cell: str, device: str, recorder: Recorder, sampling: str = "consecutive") -> Trainer:
     params = train_params(sampling=sampling)
-    work = Trainer(model(cell, device), IDS.to(device), params, 0, 0, recorder.hooks())
+    work = Trainer(model(cell, device), IDS, params, 0, 0, recorder.hooks())
     work.run()
     return work
 
@@ -39,7 +39,7 @@ def test_training_follows_the_cpu(cell: str, sampling: str) -> None:
 def test_going_on_from_a_checkpoint_gives_the_same_weights() -> None:
     recorder = Recorder()
     expected = trained("gru", "cuda", recorder).model.state_dict()
-    work = Trainer(model("gru", "cuda"), IDS.cuda(), train_params(), 0, 1e9, Recorder().hooks())
+    work = Trainer(model("gru", "cuda"), IDS, train_params(), 0, 1e9, Recorder().hooks())
     work.restore(recorder.checkpoints[5])
     for name, weight in work.run().items():
         assert torch.equal(weight, expected[name]), name
@@ -48,7 +48,7 @@ def test_going_on_from_a_checkpoint_gives_the_same_weights() -> None:
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_score_and_greedy_text_are_those_of_the_cpu(cell: str) -> None:
     on_cpu, on_cuda = model(cell, "cpu").eval(), model(cell, "cuda").eval()
-    assert score(on_cuda, IDS.cuda()).nats == pytest.approx(score(on_cpu, IDS).nats, rel=1e-5)
+    assert score(on_cuda, IDS).nats == pytest.approx(score(on_cpu, IDS).nats, rel=1e-5)
     texts = [generate(lm, [[1], [2, 3]], 20, Decoding(), 0) for lm in (on_cpu, on_cuda)]
     assert texts[0] == texts[1]
     assert len(generate(on_cuda, [[1]], 20, Decoding(0.8, 3, 0.9), 0)[0]) == 20

@@ -50,7 +50,8 @@ def score(model: CharLM, text: Text, batch_size: int = 32, num_steps: int = 128)
     For speed the text is read as ``batch_size`` lanes side by side. A lane should start from the state in
     which the one before it ends; all start from zero, and are then read again from their neighbours' last
     states until these change nothing any more. Recurrent networks forget their past, so a few minibatches
-    are enough; at worst every lane is read ``batch_size`` times. The result is that of one long lane.
+    are enough; at worst every lane is read ``batch_size`` times, and its beginning twice as often. The result
+    is that of one long lane.
 
     Raises :class:`RefrainError` if it is not finite.
     """
@@ -88,6 +89,8 @@ def _read_lanes(model: CharLM, chunks: Callable[[], Iterator[Batch]], start: Sta
                 ends.append(state)
             else:
                 beyond += loss
+        if not math.isfinite(sum(losses) + beyond):
+            break  # it will not get better
         start = again = next_lanes(state)
         for i, (inputs, labels) in enumerate(islice(chunks(), len(ends))):
             losses[i], again = _read(model, inputs, labels, again)

@@ -8,7 +8,6 @@ One minibatch's way through :class:`CharLM`::
       -> logits   (num_steps, batch_size, vocab_size)
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.artifacts import write_bytes
 from pipeline.errors import RefrainError, first_line
 from pipeline.nn.cells import CELLS, State
 from pipeline.nn.recurrent import Implementation, Weights, run_layer
+from pipeline.tensors import read_metadata, read_tensors, write_tensors
 
 
 @dataclass(frozen=True)
@@ -151,36 +149,37 @@ def next_lanes(state: State) -> State:
 def save_model(path: Path, model: CharLM, weights: Mapping[str, Tensor], vocab_sha256: str) -> None:
     """Write ``weights`` (a state dict of ``model``) with the configuration as safetensors metadata."""
     tied = {"embedding.weight"} if model.config.tied else set()
-    tensors = {k: v.detach().cpu().contiguous() for k, v in weights.items() if k not in tied}
     metadata = {
+        "model": path.stem,
         "config": asdict(model.config),
         "vocab_sha256": vocab_sha256,
         "device": model.decoder.weight.device.type,
     }
-    # One key: safetensors writes several in an order that changes from run to run.
-    write_bytes(path, save(tensors, {"refrain": json.dumps(metadata)}))
+    write_tensors(path, {k: v for k, v in weights.items() if k not in tied}, metadata)
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
-    """A model's ``config``, ``vocab_sha256`` and the kind of ``device`` it was trained on.
+def describe_model(path: Path) -> dict[str, Any]:
+    """A model's name (``model``), ``config``, ``vocab_sha256`` and the kind of ``device`` it was trained on.
 
     Raises :class:`RefrainError` if the file is absent or damaged.
     """
-    with _explained(path), safe_open(path, framework="pt") as file:
-        metadata = json.loads(file.metadata()["refrain"])
-        return {key: metadata[key] for key in ("config", "vocab_sha256", "device")}
+    with _explained(path):
+        metadata = read_metadata(path)
+        return {key: metadata[key] for key in ("model", "config", "vocab_sha256", "device")}
 
 
 def load_model(path: Path, vocab_sha256: str, device: torch.device) -> CharLM:
     """Read a model for evaluation.
 
-    Raises :class:`RefrainError` if the file is absent, damaged, or made with another vocabulary.
+    Raises :class:`RefrainError` if the file is absent, damaged, another model's, or of another vocabulary.
     """
-    metadata = read_metadata(path)
+    metadata = describe_model(path)
+    if metadata["model"] != path.stem:
+        raise RefrainError(f"{path} is of model {metadata['model']}: run `dvc repro train@{path.stem}`")
     if metadata["vocab_sha256"] != vocab_sha256:
         raise RefrainError(f"{path} was trained with another vocabulary: run `dvc repro train@{path.stem}`")
     with _explained(path):
-        weights = load_file(path)
+        weights = read_tensors(path)
         model = CharLM(ModelConfig(**metadata["config"]))
         if model.config.tied:
             weights["embedding.weight"] = weights["decoder.weight"]

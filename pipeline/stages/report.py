@@ -74,10 +74,10 @@ def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
 
 def provenance(params: Params) -> dict[str, str]:
     """Code, seed, devices, versions."""
-    from pipeline.nn.language_model import read_metadata
+    from pipeline.nn.language_model import describe_model
     from pipeline.reporting.provenance import code_commit, versions
 
-    devices = {name: read_metadata(artifacts.model_path(name))["device"] for name in params.models}
+    devices = {name: describe_model(artifacts.model_path(name))["device"] for name in params.models}
     return {
         "code": code_commit(),
         "seed": str(params.seed),

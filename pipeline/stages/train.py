@@ -37,7 +37,8 @@ def main(model: str) -> None:
         launch(train.processes, params.threads, "-m", "pipeline.stages.train", model)
         return
     device = local(choose_device(params.device))
-    set_up(device, params.threads, train.precision, params.models[model].hidden_size)
+    threads = None if launched() else params.threads  # who launches processes divides the threads among them
+    set_up(device, threads, train.precision, params.models[model].hidden_size)
     with join(device) as ranks:
         train_model(model, params, device, ranks)
 
@@ -65,6 +66,10 @@ def train_model(model: str, params: Params, device: "torch.device", ranks: "Rank
             f"the validation split has {len(text['valid'])} character(s), too few for keep: best "
             "and patience: give corpus.split.valid more"
         )
+    if ranks.size > train.batch_size:
+        raise RefrainError(
+            f"{ranks.size} processes cannot share the {train.batch_size} lane(s) of train.batch_size"
+        )
     identity = fingerprint(
         model=settings.model_dump(exclude={"train"}),
         train=train.model_dump(),
@@ -73,6 +78,7 @@ def train_model(model: str, params: Params, device: "torch.device", ranks: "Rank
         corpus=stored.corpus_sha256,
         characters=[len(split) for split in text.values()],
         device=device.type,
+        ranks=ranks.size,
     )
     path, first = artifacts.checkpoint_path(model), ranks.rank == 0
     if first:

@@ -39,7 +39,7 @@ def all_of(_: int) -> slice:
 
 
 class Text(Protocol):
-    """Character ids: an array or tensor of them, or :class:`pipeline.text.encoded.EncodedText`."""
+    """Character ids: an array or CPU tensor of them, or :class:`pipeline.text.encoded.EncodedText`."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, places: slice, /) -> NDArray[Any]: ...

@@ -145,7 +145,7 @@ def split_bounds(characters: int, split: SplitParams) -> dict[str, range]:
 
 def _cut(file: TextFile) -> Iterator[Part]:
     """Parts of a file, each behind a line end, or at least between two characters."""
-    if file.size is None:
+    if file.size is None or not file.seekable:
         yield Part(file)
         return
     with explained(file.name), file.open() as stream:

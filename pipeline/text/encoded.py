@@ -30,7 +30,9 @@ class EncodedText:
 
     def __init__(self, folder: Path, split: str, vocab: VocabFile) -> None:
         self._vocab_size = len(vocab.vocab)
-        self._shards = sorted((folder / split).glob("part-*.parquet"))
+        self._shards = sorted(
+            (folder / split).glob("part-*.parquet"), key=lambda path: (len(path.name), path.name)
+        )
         self._metadata: list[pq.FileMetaData] = []
         self._groups: list[tuple[int, int]] = []  # shard, row group in it
         starts, length = [0], 0

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.artifacts import atomic_file
+from pipeline.errors import RefrainError
 from pipeline.text.corpus import Piece, read_span
 from pipeline.text.vocab import Ids, Span, VocabFile
 
@@ -68,9 +69,15 @@ def encode_piece(normalize: str, vocab: VocabFile, lengths: dict[str, int], fold
     """
     digest = hashlib.sha256()
     text = _Text(read_span(normalize, task.piece, task.span, digest))
-    for shard in task.shards:
-        ids = (vocab.vocab.encode(chunk) for chunk in text.take(shard.characters))
-        write_shard(folder, shard, ids, vocab, lengths[shard.split])
+    try:
+        for shard in task.shards:
+            ids = (vocab.vocab.encode(chunk) for chunk in text.take(shard.characters))
+            write_shard(folder, shard, ids, vocab, lengths[shard.split])
+    except RefrainError:  # new characters are what a text that changed may have
+        text.skip()
+        if digest.hexdigest() == task.span.sha256:
+            raise
+        return False
     text.skip()  # a text that is cut short is hashed to its end
     return digest.hexdigest() == task.span.sha256
 

@@ -29,12 +29,14 @@ COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
 class TextFile:
     """One file of a corpus: ``name`` for messages, ``open`` gives its bytes, unpacked.
 
-    ``size`` in bytes is known of a plain file on this machine, which can be read from any place.
+    ``size`` in bytes, of a packed file as it is stored, is None where it is not known without reading. Files
+    that are ``seekable`` can be read from any place.
     """
 
     name: str
     open: Callable[[], IO[bytes]]
     size: int | None = None
+    seekable: bool = False
 
 
 def find_files(path: str, pattern: str | None) -> list[TextFile]:
@@ -48,7 +50,7 @@ def find_files(path: str, pattern: str | None) -> list[TextFile]:
         if _suffix(path) == ".zip":
             archive = ZipFileSystem(fo=_local(path))
             found = [
-                TextFile(f"{path}: {name}", partial(archive.open, name))
+                TextFile(f"{path}: {name}", partial(archive.open, name), archive.info(name)["size"])
                 for name in _chosen(archive.find(""), "", pattern)
             ]
         elif "http" not in fs.protocol and fs.isdir(root):
@@ -94,8 +96,9 @@ def _file(url: str) -> TextFile:
     if "://" in name:
         return TextFile(name, partial(_open, url))
     path = Path(name).absolute()  # for processes that work elsewhere
-    size = None if _suffix(name) in COMPRESSIONS else path.stat().st_size
-    return TextFile(name, partial(_open, str(path)), size)
+    with explained(name):
+        size = path.stat().st_size
+    return TextFile(name, partial(_open, str(path)), size, seekable=_suffix(name) not in COMPRESSIONS)
 
 
 def _suffix(path: str) -> str:

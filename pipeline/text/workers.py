@@ -7,12 +7,12 @@ from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
-from pipeline.errors import MayPassError, RefrainError
+from pipeline.errors import MayPassError, RefrainError, first_line
 from pipeline.params import EncodeParams
 
 CONNECT_SECONDS = 10
 
-KEEP_FREED_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 27), "MALLOC_MMAP_THRESHOLD_": str(1 << 27)}
+KEEP_FREED_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 27), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 """For glibc: each chunk of text needs what the one before it freed. Dask has all of it returned to the
 system, and fetched again, at half the speed.
 """
@@ -32,8 +32,9 @@ class Map(Protocol):
 def workers(params: EncodeParams) -> Iterator[Map]:
     """A ``map`` over as many processes as ``params`` names.
 
-    A process that dies costs the pieces it was at, which another one starts anew. Raises
-    :class:`RefrainError` if they die again and again, :class:`MayPassError` if a scheduler cannot be reached.
+    What a process that dies was at, and what it had done but not yet handed over, another one does anew.
+    Raises :class:`RefrainError` if they die again and again, :class:`MayPassError` if a scheduler cannot be
+    reached.
     """
     if params.workers == 1 and not params.scheduler:
         yield lambda function, items: _shown(map(function, items), len(items))
@@ -50,12 +51,14 @@ def workers(params: EncodeParams) -> Iterator[Map]:
                 yield future.result()
                 future.release()
         except KilledWorker as error:
+            other = "scheduler: null" if params.scheduler else "workers: 1"
             raise RefrainError(
                 f"a process that handles text died {error.allowed_failures + 1} times over the same piece: "
-                "see whether memory runs out, or set encode.workers: 1"
+                f"see whether memory runs out, or set encode.{other}"
             ) from None
 
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": KEEP_FREED_MEMORY}), ExitStack() as stack:
+    key = "distributed.nanny.pre-spawn-environ"
+    with dask.config.set({key: dask.config.get(key) | KEEP_FREED_MEMORY}), ExitStack() as stack:
         try:
             at = params.scheduler or stack.enter_context(
                 LocalCluster(
@@ -68,7 +71,8 @@ def workers(params: EncodeParams) -> Iterator[Map]:
             )
             client = stack.enter_context(Client(at, timeout=CONNECT_SECONDS))
         except OSError as error:
-            raise MayPassError(f"encode.scheduler {params.scheduler}: {error}") from None
+            where = f"scheduler {params.scheduler}" if params.scheduler else f"workers {params.workers}"
+            raise MayPassError(f"encode.{where}: {first_line(error)}") from None
         yield lambda function, items: _shown(over_processes(function, items), len(items))
 
 

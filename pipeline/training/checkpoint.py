@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import Tensor
 
 import pipeline
-from pipeline.artifacts import write_bytes
+from pipeline.tensors import read_metadata, read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -50,21 +49,17 @@ def loaded_sources() -> dict[str, Path]:
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint, identity: str) -> None:
     """Write a checkpoint atomically."""
-    metadata = json.dumps({"fingerprint": identity, "values": checkpoint.values})
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-    write_bytes(path, save(tensors, {"refrain": metadata}))
+    write_tensors(path, checkpoint.tensors, {"fingerprint": identity, "values": checkpoint.values})
 
 
 def read_checkpoint(path: Path, identity: str) -> Checkpoint | None:
     """The checkpoint at ``path``; None if there is none, it is damaged, or it belongs to another run."""
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = json.loads(file.metadata()["refrain"])
-            if metadata["fingerprint"] != identity:
-                log.info("%s is of other parameters, code or text: starting anew", path)
-                return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return Checkpoint(tensors, metadata["values"])
+        metadata = read_metadata(path)
+        if metadata["fingerprint"] != identity:
+            log.info("%s is of other parameters, code or text: starting anew", path)
+            return None
+        return Checkpoint(read_tensors(path), metadata["values"])
     except FileNotFoundError:
         return None
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:

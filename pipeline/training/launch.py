@@ -24,7 +24,7 @@ def launch(processes: int, threads: int | None, *arguments: str) -> None:
     """
     # Each would take all cores; a store that outlives a start has addresses of dead processes
     # (pytorch/pytorch#135712); and the agent's own lines say nothing that ours do not.
-    os.environ["OMP_NUM_THREADS"] = str(threads or max(1, CORES // processes))
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (threads or CORES) // processes))
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     logging.disable(logging.WARNING)
     config = LaunchConfig(

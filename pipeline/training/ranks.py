@@ -5,6 +5,7 @@ they are those of the whole minibatch, so that all ranks move their weights alik
 """
 
 import atexit
+import ctypes
 import os
 import signal
 import sys
@@ -19,12 +20,12 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from pipeline.errors import can_be_mended
+from pipeline.errors import RefrainError, can_be_mended
 
 T = TypeVar("T")
 
 PATIENCE = timedelta(hours=2)
-"""How long ranks wait for one another: rank 0 evaluates and writes alone. Of one's death all hear at once."""
+"""How long ranks wait for one another: rank 0 evaluates and writes alone. If one dies, the agent ends all."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ class Ranks:
 
 ALONE = Ranks()
 
+PR_SET_PDEATHSIG = 1
+"""Of <sys/prctl.h>: which signal a process gets when the one that started it dies."""
+
 GIVE_UP = signal.SIGQUIT
 """What a rank sends to the agent that started it, which would otherwise start it again."""
 
@@ -84,32 +88,47 @@ def launched() -> bool:
 
 
 def local(device: torch.device) -> torch.device:
-    """The device of this process, of those of its kind on its machine."""
-    if not launched() or device.type != "cuda":
+    """The device of this process, of those of its kind on its machine.
+
+    Raises :class:`RefrainError` if there are not enough of them.
+    """
+    if not launched() or device.type == "cpu":
         return device
-    return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    number, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if device.type != "cuda" or number >= there:
+        raise RefrainError(
+            f"train.processes: each needs a CUDA device of its own; this machine has {there}: lower it, or "
+            "set device: cpu"
+        )
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 @contextmanager
 def join(device: torch.device) -> Iterator[Ranks]:
     """Meet the other processes that torchrun started: over NCCL on CUDA, else over gloo.
 
-    An error that people must mend is the end of all; after any other, the agent starts all again.
+    An error that people must mend is the end of all on this machine; after any other, the agent starts all
+    again. If the agent dies, so do they.
     """
     if not launched():
         yield ALONE
         return
+    agent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     rank = dist.get_rank()
     try:
         yield Ranks(rank, dist.get_world_size())
     except Exception as error:
-        if "gloo" in str(error) or isinstance(error, dist.DistError):
-            sys.exit(1)  # another rank died, and the agent knows
         if can_be_mended(error):
-            atexit.register(os.kill, os.getppid(), GIVE_UP)
+            if os.getppid() == agent:
+                atexit.register(os.kill, agent, GIVE_UP)
             if rank:
                 time.sleep(3)  # most errors come to all ranks: one line is enough
+        elif isinstance(error, dist.DistError) or "gloo" in str(error):
+            sys.exit(1)  # another rank died, and the agent knows
         raise
     finally:
         dist.destroy_process_group()

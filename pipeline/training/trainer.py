@@ -61,9 +61,9 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the loop calls: ``validate`` gives the validation perplexity, ``sample`` texts, ``save``
-    stores a checkpoint, ``step_done`` hears how many characters a step had and the mean loss of the epoch
-    so far (None between two looks at it), and ``epoch_done`` of each epoch.
+    """What the loop calls: ``validate`` gives the validation perplexity, ``sample`` texts, ``save`` stores a
+    checkpoint, ``step_done`` hears of each step, with how many characters were looked at since the one before
+    and the mean loss of the epoch so far (None between two looks), and ``epoch_done`` of each epoch.
     """
 
     validate: Callable[[], float] | None
@@ -167,12 +167,15 @@ class Trainer:
         self.state = tuple(v[:, mine].to(self.device) for _, v in sorted(part("state.").items()))
         set_rng_states(self.device, part(f"rng.{self.ranks.rank}."))
         self.epoch, self.tally = checkpoint.values["epoch"], Tally(**checkpoint.values["tally"])
+        self.told = self.tally.characters
         for values in checkpoint.values["history"]:
             self.history.append(Epoch(**{**values, "samples": tuple(values["samples"])}))
             self.hooks.epoch_done(self.history[-1])
 
     def _start_epoch(self, state: State) -> None:
-        self.state, self.tally, self.ahead = state, Tally(), 0  # steps ahead of those that were looked at
+        self.state, self.tally = state, Tally()
+        self.ahead = 0  # steps done since those that were looked at
+        self.told = 0  # characters that the hooks have heard of
 
     def _zero_state(self) -> State:
         mine = self.ranks.share(self.params.batch_size)
@@ -188,7 +191,9 @@ class Trainer:
                     raise Stopped(received[0] if received else signal.SIGTERM)
             self._step(inputs, labels)
             look = self.epoch_steps % CHECK_STEPS == 0 or self.epoch_steps == self.steps_per_epoch
-            self.hooks.step_done(labels.numel() * self.ranks.size, self._mean_loss() if look else None)
+            loss = self._mean_loss() if look else None
+            self.hooks.step_done(self.tally.characters - self.told, loss)
+            self.told = self.tally.characters
 
     def _is_time_to_save(self, received: list[int]) -> bool:
         here = bool(received) or time.monotonic() - self.saved >= self.checkpoint_seconds
