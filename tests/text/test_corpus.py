@@ -207,6 +207,14 @@ def is_text(text: str, normalize: str) -> bool:
     return bool("".join(NORMALIZERS[normalize]([text])))
 
 
+def test_small_files_of_an_archive_are_gathered_too(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "songs.zip", "w") as archive:
+        for number in range(40):
+            archive.writestr(f"{number:02}.txt", f"song {number}\n")
+    (piece,) = Corpus(params(tmp_path / "songs.zip")).pieces()
+    assert len(piece) == 40
+
+
 def test_large_files_are_cut_at_line_ends_and_small_ones_gathered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

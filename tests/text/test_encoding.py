@@ -102,10 +102,12 @@ def test_ids_take_two_bytes_up_to_65536_characters() -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_piece_that_changed_since_it_was_counted_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("new", ["后", "新"])
+def test_a_piece_that_changed_since_it_was_counted_is_noticed(tmp_path: Path, new: str) -> None:
+    """Also where the change is a character that the vocabulary lacks."""
     path = write(tmp_path / "a.txt", TEXT)
     stored = encode(path, tmp_path / "encoded")
-    write(path, TEXT.replace("前", "后"))
+    write(path, TEXT.replace("前", new))
     source = Corpus(params(path))
     bounds = split_bounds(len(TEXT), source.params.split)
     lengths = {name: len(bound) for name, bound in bounds.items()}
