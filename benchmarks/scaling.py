@@ -37,6 +37,16 @@ RANKS = (1, 2, 8, 16, 32, 64, 128, 256, 512, 1024)
 HIDDEN, VOCABULARY, BATCH, NUM_STEPS = 256, 1027, 32, 35
 
 
+MEASURED = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""Runs a command and prints the kilobytes of its largest process. Started from here directly, a process would
+count as large as this one.
+"""
+
+
 class _EnoughError(Exception):
     """So many steps are done."""
 
@@ -65,16 +75,15 @@ def run_stage(stage: str, folder: Path) -> tuple[float, float]:
     """Seconds, and the megabytes of its largest process, of a stage in a folder with a params.yaml."""
     code = Path(__file__).parent.parent
     started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"pipeline.stages.{stage}"],
+    found = subprocess.run(
+        [sys.executable, "-c", MEASURED, sys.executable, "-m", f"pipeline.stages.{stage}"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(code)},
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{stage} ended with status {status}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+        check=True,
+    ).stdout
+    return time.perf_counter() - started, int(found) / 1024
 
 
 def write_params(folder: Path, text: Path, workers: int) -> None:
