@@ -117,7 +117,7 @@ def encoding(language: str, bar: float) -> Figure:
             vocab = build_vocab(count_chars(chunks), unk=False, min_count=1)
             stored = VocabFile(vocab, "", (Span("", 0, len(text), ""),))
             ids = map(vocab.encode, chunks)
-            write_shard(Path(folder), Shard("train", 0, 0, len(text)), ids, stored, len(text))
+            write_shard(Path(folder), Shard("train", len(text), 0, 0, len(text)), ids, stored)
             return megabytes / (time.perf_counter() - start)
 
     def theirs() -> float:

@@ -31,8 +31,8 @@ def main() -> None:
         for name, length in lengths.items():
             (folder / name).mkdir()
             if not length:
-                write_shard(folder, Shard(name, 0, 0, 0), [], stored, 0)
-        encode = partial(encode_piece, params.corpus.normalize, stored, lengths, folder.absolute())
+                write_shard(folder, Shard(name, characters=0, part=0, start=0, rows=0), [], stored)
+        encode = partial(encode_piece, params.corpus.normalize, stored, folder.absolute())
         with workers(params.encode) as over:
             if not all(over(encode, plan(pieces, stored.spans, bounds))):
                 raise changed

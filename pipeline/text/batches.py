@@ -1,9 +1,8 @@
 """Minibatches for truncated backpropagation through time.
 
-All samplings yield pairs ``(inputs, labels)`` of int64 tensors ``(num_steps, batch_size)`` on ``device``,
-where the labels are the inputs shifted by one character: ``labels[t]`` follows ``inputs[t]`` in the text.
-They begin with minibatch ``first`` of the epoch, have only the lanes of ``share``, and hold what is read
-:data:`BLOCK_STEPS` ahead, no more.
+All samplings yield pairs ``(inputs, labels)`` of int64 tensors ``(num_steps, batch_size)``, where the labels
+are the inputs shifted by one character: ``labels[t]`` follows ``inputs[t]`` in the text. A text is read
+:data:`BLOCK_STEPS` ahead, and no more of it is held.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,19 +22,11 @@ Ids = NDArray[np.int64]
 
 CPU = torch.device("cpu")
 
-Share = Callable[[int], slice]
-"""Which of so many lanes are wanted."""
-
 BLOCK_STEPS = 1 << 16
 """Characters of each lane that are read at a time."""
 
 STRETCH = 1 << 20
 """Characters that windows which lie close to each other are read in at a time."""
-
-
-def all_of(_: int) -> slice:
-    """Every lane."""
-    return slice(None)
 
 
 class Text(Protocol):
@@ -46,6 +37,20 @@ class Text(Protocol):
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What of an epoch is wanted: the minibatches from ``first`` on, of so many lanes those that ``share``
+    chooses, on ``device``.
+    """
+
+    first: int = 0
+    share: Callable[[int], slice] = slice
+    device: torch.device = CPU
+
+
+ALL = Wanted()
+
+
+@dataclass(frozen=True)
 class Sampling:
     """A way to cut a text into minibatches, and to ``count`` those of an epoch.
 
@@ -53,21 +58,14 @@ class Sampling:
     epoch to the next.
     """
 
-    batches: Callable[..., Iterator[Batch]]
+    batches: Callable[[Text, int, int, torch.Generator, Wanted], Iterator[Batch]]
     count: Callable[[int, int, int], int]
     carried: bool = False
     as_ring: bool = False
 
 
 def consecutive(
-    text: Text,
-    batch_size: int,
-    num_steps: int,
-    _: torch.Generator | None = None,
-    *,
-    first: int = 0,
-    share: Share = all_of,
-    device: torch.device = CPU,
+    text: Text, batch_size: int, num_steps: int, _: torch.Generator | None = None, wanted: Wanted = ALL
 ) -> Iterator[Batch]:
     """Consecutive (sequential) sampling: each minibatch goes on where the one before it ended.
 
@@ -80,8 +78,8 @@ def consecutive(
     if len(text) < 2 * batch_size:
         raise RefrainError(_too_short(len(text), 2 * batch_size, "train.batch_size"))
     length = _lane_length(len(text), batch_size)
-    begins = length * np.arange(batch_size)[share(batch_size)]
-    return lanes(text, begins, range(first * num_steps, length), num_steps, device)
+    begins = length * np.arange(batch_size)[wanted.share(batch_size)]
+    return lanes(text, begins, range(wanted.first * num_steps, length), num_steps, wanted.device)
 
 
 def num_consecutive(characters: int, batch_size: int, num_steps: int) -> int:
@@ -90,14 +88,7 @@ def num_consecutive(characters: int, batch_size: int, num_steps: int) -> int:
 
 
 def classic_consecutive(
-    text: Text,
-    batch_size: int,
-    num_steps: int,
-    _: torch.Generator | None = None,
-    *,
-    first: int = 0,
-    share: Share = all_of,
-    device: torch.device = CPU,
+    text: Text, batch_size: int, num_steps: int, _: torch.Generator | None = None, wanted: Wanted = ALL
 ) -> Iterator[Batch]:
     """Consecutive sampling as in the textbook (Zhang et al., Dive into Deep Learning, first edition).
 
@@ -107,8 +98,9 @@ def classic_consecutive(
     minibatches = num_classic_consecutive(len(text), batch_size, num_steps)
     if not minibatches:
         raise RefrainError(_too_short(len(text), batch_size * (num_steps + 1), "train.batch_size"))
-    begins = len(text) // batch_size * np.arange(batch_size)[share(batch_size)]
-    return lanes(text, begins, range(first * num_steps, minibatches * num_steps), num_steps, device)
+    begins = len(text) // batch_size * np.arange(batch_size)[wanted.share(batch_size)]
+    steps = range(wanted.first * num_steps, minibatches * num_steps)
+    return lanes(text, begins, steps, num_steps, wanted.device)
 
 
 def num_classic_consecutive(characters: int, batch_size: int, num_steps: int) -> int:
@@ -117,14 +109,7 @@ def num_classic_consecutive(characters: int, batch_size: int, num_steps: int) ->
 
 
 def random(
-    text: Text,
-    batch_size: int,
-    num_steps: int,
-    generator: torch.Generator,
-    *,
-    first: int = 0,
-    share: Share = all_of,
-    device: torch.device = CPU,
+    text: Text, batch_size: int, num_steps: int, generator: torch.Generator, wanted: Wanted = ALL
 ) -> Iterator[Batch]:
     """Random sampling: windows of ``num_steps`` characters in a random order, none overlapping.
 
@@ -138,7 +123,7 @@ def random(
         raise RefrainError(_too_short(len(text), num_steps + 1, "train.num_steps"))
     offset = int(torch.randint(min(spare + 1, num_steps), (), generator=generator))
     order = torch.randperm(windows, generator=generator).numpy()
-    return _windows(text, order[first * batch_size :], offset, batch_size, num_steps, share, device)
+    return _windows(text, order, offset, batch_size, num_steps, wanted)
 
 
 def num_random(characters: int, batch_size: int, num_steps: int) -> int:
@@ -147,14 +132,7 @@ def num_random(characters: int, batch_size: int, num_steps: int) -> int:
 
 
 def classic_random(
-    text: Text,
-    batch_size: int,
-    num_steps: int,
-    generator: torch.Generator,
-    *,
-    first: int = 0,
-    share: Share = all_of,
-    device: torch.device = CPU,
+    text: Text, batch_size: int, num_steps: int, generator: torch.Generator, wanted: Wanted = ALL
 ) -> Iterator[Batch]:
     """Random sampling as in the textbook's first edition: the same windows each epoch, in another order.
 
@@ -164,8 +142,7 @@ def classic_random(
     if not minibatches:
         raise RefrainError(_too_short(len(text), batch_size * num_steps + 1, "train.batch_size"))
     order = torch.randperm((len(text) - 1) // num_steps, generator=generator).numpy()
-    chosen = order[first * batch_size : minibatches * batch_size]
-    return _windows(text, chosen, 0, batch_size, num_steps, share, device)
+    return _windows(text, order[: minibatches * batch_size], 0, batch_size, num_steps, wanted)
 
 
 def num_classic_random(characters: int, batch_size: int, num_steps: int) -> int:
@@ -194,22 +171,16 @@ def lanes(text: Text, begins: Ids, steps: range, num_steps: int, device: torch.d
 
 
 def _windows(
-    text: Text,
-    order: Ids,
-    offset: int,
-    batch_size: int,
-    num_steps: int,
-    share: Share,
-    device: torch.device,
+    text: Text, order: Ids, offset: int, batch_size: int, num_steps: int, wanted: Wanted
 ) -> Iterator[Batch]:
     """Minibatches of the windows with the numbers ``order``, the first of all at character ``offset``."""
     block = max(BLOCK_STEPS // num_steps, 1) * batch_size
-    for low in range(0, len(order), block):
+    for low in range(wanted.first * batch_size, len(order), block):
         ahead = order[low : low + block]
         minibatches = [ahead[start : start + batch_size] for start in range(0, len(ahead), batch_size)]
-        shares = [numbers[share(len(numbers))] for numbers in minibatches]
+        shares = [numbers[wanted.share(len(numbers))] for numbers in minibatches]
         starts = offset + num_steps * np.concatenate(shares)
-        windows = torch.from_numpy(gather(text, starts, num_steps + 1)).to(device)
+        windows = torch.from_numpy(gather(text, starts, num_steps + 1)).to(wanted.device)
         for ids in windows.split([len(numbers) for numbers in shares], dim=1):
             yield ids[:-1].contiguous(), ids[1:].contiguous()
 

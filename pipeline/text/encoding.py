@@ -10,7 +10,7 @@ have checksums, so that a flipped bit is noticed, too.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +23,20 @@ from pipeline.text.corpus import Piece, read_span
 from pipeline.text.vocab import Ids, Span, VocabFile
 
 SHARD_ROWS = 1 << 25
+"""At least a piece's characters; only packed files, which are one piece however long, need several shards."""
+
 GROUP_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Part ``part`` of a split: its ``characters`` from character ``start`` of the split on."""
+    """Part ``part`` of a split of so many ``characters``: the ``rows`` from character ``start`` on."""
 
     split: str
+    characters: int
     part: int
     start: int
-    characters: int
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -54,25 +57,24 @@ def plan(pieces: list[Piece], spans: Iterable[Span], bounds: dict[str, range]) -
         for split, bound in bounds.items():
             low, high = max(span.start, bound.start), min(span.stop, bound.stop)
             for start in range(low, high, SHARD_ROWS):
-                characters = min(SHARD_ROWS, high - start)
-                shards.append(Shard(split, parts[split], start - bound.start, characters))
+                rows = min(SHARD_ROWS, high - start)
+                shards.append(Shard(split, len(bound), parts[split], start - bound.start, rows))
                 parts[split] += 1
         tasks.append(Task(piece, span, tuple(shards)))
     return [task for task in tasks if task.shards]
 
 
-def encode_piece(normalize: str, vocab: VocabFile, lengths: dict[str, int], folder: Path, task: Task) -> bool:
+def encode_piece(normalize: str, vocab: VocabFile, folder: Path, task: Task) -> bool:
     """Write the shards of a task to ``folder/{split}``, each whole or not at all.
 
-    ``lengths`` are the splits' characters. Returns whether the piece is still the one that was counted; if
-    not, the shards are of no use.
+    Returns whether the piece is still the one that was counted; if not, the shards are of no use.
     """
     digest = hashlib.sha256()
     text = _Text(read_span(normalize, task.piece, task.span, digest))
     try:
         for shard in task.shards:
-            ids = (vocab.vocab.encode(chunk) for chunk in text.take(shard.characters))
-            write_shard(folder, shard, ids, vocab, lengths[shard.split])
+            ids = (vocab.vocab.encode(chunk) for chunk in text.take(shard.rows))
+            write_shard(folder, shard, ids, vocab)
     except RefrainError:  # new characters are what a text that changed may have
         text.skip()
         if digest.hexdigest() == task.span.sha256:
@@ -82,16 +84,9 @@ def encode_piece(normalize: str, vocab: VocabFile, lengths: dict[str, int], fold
     return digest.hexdigest() == task.span.sha256
 
 
-def write_shard(folder: Path, shard: Shard, ids: Iterable[Ids], vocab: VocabFile, length: int) -> None:
+def write_shard(folder: Path, shard: Shard, ids: Iterable[Ids], vocab: VocabFile) -> None:
     """Write ids to the file of a shard, in row groups, whole or not at all."""
-    metadata = {
-        "split": shard.split,
-        "part": shard.part,
-        "start": shard.start,
-        "characters": length,
-        "vocab_sha256": vocab.sha256,
-        "corpus_sha256": vocab.corpus_sha256,
-    }
+    metadata = asdict(shard) | {"vocab_sha256": vocab.sha256, "corpus_sha256": vocab.corpus_sha256}
     schema = pa.schema([pa.field("id", id_type(len(vocab.vocab)), nullable=False)])
     stored = schema.field("id").type.to_pandas_dtype()
     with (

@@ -23,7 +23,7 @@ def launch(processes: int, threads: int | None, *arguments: str) -> None:
     more than :data:`RESTARTS` times.
     """
     # Each would take all cores; a store that outlives a start has addresses of dead processes
-    # (pytorch/pytorch#135712); and the agent's own lines say nothing that ours do not.
+    # (pytorch/pytorch#135712); and of the agent's own lines only those of a process that died are of use.
     os.environ["OMP_NUM_THREADS"] = str(max(1, (threads or CORES) // processes))
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     logging.disable(logging.WARNING)

@@ -18,7 +18,7 @@ from pipeline.nn.cells import State
 from pipeline.nn.language_model import CharLM, detach, next_lanes
 from pipeline.nn.loss import linear_cross_entropy, perplexity
 from pipeline.params import TrainParams
-from pipeline.text.batches import SAMPLINGS, Batch, Text
+from pipeline.text.batches import SAMPLINGS, Batch, Text, Wanted
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.optim import Optimizer, learning_rate
 from pipeline.training.ranks import ALONE, Ranks
@@ -208,9 +208,7 @@ class Trainer:
             self.params.batch_size,
             self.params.num_steps,
             seeds.generator(self.seed, "epoch", self.epoch),
-            first=self.epoch_steps,
-            share=self.ranks.share,
-            device=self.device,
+            Wanted(self.epoch_steps, self.ranks.share, self.device),
         )
 
     def _step(self, inputs: Tensor, labels: Tensor) -> None:

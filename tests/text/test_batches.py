@@ -11,6 +11,7 @@ from pipeline.errors import RefrainError
 from pipeline.text import batches
 from pipeline.text.batches import (
     SAMPLINGS,
+    Wanted,
     classic_consecutive,
     classic_random,
     consecutive,
@@ -155,15 +156,16 @@ def test_minibatches_are_the_same_however_the_text_is_read(
         if n < 2 * batch_size or not sampling.count(n, batch_size, num_steps):
             continue
 
-        def minibatches(**where: int) -> list[batches.Batch]:
+        def minibatches(first: int = 0) -> list[batches.Batch]:
             generator = torch.Generator().manual_seed(3)
-            return list(sampling.batches(np.arange(n), batch_size, num_steps, generator, **where))  # noqa: B023
+            wanted = Wanted(first)
+            return list(sampling.batches(np.arange(n), batch_size, num_steps, generator, wanted))  # noqa: B023
 
         whole = minibatches()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(batches, "BLOCK_STEPS", block)
             patch.setattr(batches, "STRETCH", stretch)
-            pieces = minibatches(first=first)
+            pieces = minibatches(first)
         assert len(pieces) == max(len(whole) - first, 0), name
         for (x, y), (x_whole, y_whole) in zip(pieces, whole[first:], strict=True):
             assert torch.equal(x, x_whole), name

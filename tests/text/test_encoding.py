@@ -31,9 +31,8 @@ def encode(path: Path, folder: Path, sha256: str = "v", **changes: Any) -> Vocab
     vocab = build_vocab(count_chars(source.read()), unk=False, min_count=1)
     stored = VocabFile(vocab, sha256, tuple(spans))
     bounds = split_bounds(spans[-1].stop, source.params.split)
-    lengths = {name: len(bound) for name, bound in bounds.items()}
     tasks = plan(pieces, spans, bounds)
-    assert all(map(partial(encode_piece, normalize, stored, lengths, folder), tasks))
+    assert all(map(partial(encode_piece, normalize, stored, folder), tasks))
     return stored
 
 
@@ -110,9 +109,8 @@ def test_a_piece_that_changed_since_it_was_counted_is_noticed(tmp_path: Path, ne
     write(path, TEXT.replace("前", new))
     source = Corpus(params(path))
     bounds = split_bounds(len(TEXT), source.params.split)
-    lengths = {name: len(bound) for name, bound in bounds.items()}
     tasks = plan(source.pieces(), stored.spans, bounds)
-    assert not any(encode_piece("none", stored, lengths, tmp_path / "again", task) for task in tasks)
+    assert not any(encode_piece("none", stored, tmp_path / "again", task) for task in tasks)
 
 
 @pytest.mark.usefixtures("small")

@@ -30,8 +30,7 @@ def encode(path: Path, folder: Path, who: EncodeParams) -> dict[str, bytes]:
         spans = source.place(pieces, list(over(partial(count_piece, "none"), pieces)))
         vocab = build_vocab(count_chars(source.read()), unk=False, min_count=1)
         bounds = split_bounds(spans[-1].stop, source.params.split)
-        lengths = {name: len(bound) for name, bound in bounds.items()}
-        task = partial(encode_piece, "none", VocabFile(vocab, "v", tuple(spans)), lengths, folder)
+        task = partial(encode_piece, "none", VocabFile(vocab, "v", tuple(spans)), folder)
         assert all(over(task, plan(pieces, spans, bounds)))
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}
 

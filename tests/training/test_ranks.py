@@ -149,6 +149,30 @@ def test_error_of_a_rank_is_one_line_and_the_end(on_two: Project) -> None:
     assert line.startswith("error: data/encoded/train/part-00000.parquet is damaged")
 
 
+@pytest.mark.slow
+def test_ranks_end_with_the_agent_that_started_them(on_two: Project) -> None:
+    on_two.edit("  epochs: 25\n", "  epochs: 100000\n")
+    process = on_two.start("python", "-m", "pipeline.stages.train", "gru")
+    wait_for_checkpoint(on_two, process)
+    assert len(ranks_of(process)) == 2
+    process.kill()
+    process.communicate(timeout=60)  # raises: the output ends when none of them is left to write to it
+
+
+@pytest.mark.slow
+def test_processes_that_die_again_and_again_are_one_line() -> None:
+    die = "import os; os.kill(os.getpid(), 9)"
+    start = f"from pipeline.training.launch import launch; launch(2, 1, '-c', {die!r})"
+    program = f"from pipeline.program import run\ndef main(): {start}\nrun(main)"
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    line = result.stderr.strip().splitlines()[-1]
+    assert line.startswith("error: process ")
+    assert "died 4 times, the last time by SIGKILL: see whether memory runs out" in line
+
+
 def test_more_processes_than_lanes_are_refused(on_two: Project) -> None:
     on_two.edit("  processes: 2\n", "  processes: 9\n")
     assert "cannot share the 8 lane(s)" in on_two.stage("train", "gru", check=False).stderr
