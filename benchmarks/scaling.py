@@ -4,18 +4,23 @@
 """
 
 import argparse
+import itertools
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from ruamel.yaml import YAML
 
@@ -32,19 +37,11 @@ from pipeline.training.ranks import ALONE, Ranks, join
 from pipeline.training.trainer import Hooks, Trainer
 
 STEPS = 200
+RANK_STEPS = 60
 LETTERS = np.frombuffer(b"  eeettaaooiinnsshhrrddlluuccmmwwffggyyppbbvvkkjxqzETAOINSH.,;'!?\n", np.uint8)
 RANKS = (1, 2, 8, 16, 32, 64, 128, 256, 512, 1024)
-HIDDEN, VOCABULARY, BATCH, NUM_STEPS = 256, 1027, 32, 35
-
-
-MEASURED = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-"""Runs a command and prints the kilobytes of its largest process. Started from here directly, a process would
-count as large as this one.
-"""
+HIDDEN, VOCABULARY, BATCH, LARGER, NUM_STEPS = 256, 1027, 32, 128, 35
+LOOK_SECONDS = 0.1
 
 
 class _EnoughError(Exception):
@@ -71,19 +68,33 @@ def write_text(path: Path, gigabytes: float) -> None:
             file.write(LETTERS[random.integers(len(LETTERS), size=10_000_000)].tobytes())
 
 
-def run_stage(stage: str, folder: Path) -> tuple[float, float]:
-    """Seconds, and the megabytes of its largest process, of a stage in a folder with a params.yaml."""
-    code = Path(__file__).parent.parent
+def run_stage(stage: str, folder: Path) -> dict[str, float]:
+    """Seconds of a stage, and memory: of its largest process what is resident, and of all processes together,
+    where what they share counts once.
+    """
     started = time.perf_counter()
-    found = subprocess.run(
-        [sys.executable, "-c", MEASURED, sys.executable, "-m", f"pipeline.stages.{stage}"],
+    process = psutil.Popen(
+        [sys.executable, "-m", f"pipeline.stages.{stage}"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(code)},
-        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         stderr=subprocess.DEVNULL,
-        check=True,
-    ).stdout
-    return time.perf_counter() - started, int(found) / 1024
+    )
+    largest = together = 0
+    while process.poll() is None:
+        memory = []
+        for part in (process, *process.children(recursive=True)):
+            with suppress(psutil.Error):
+                memory.append(part.memory_full_info())
+        largest = max(largest, *(part.rss for part in memory), 0)
+        together = max(together, sum(part.pss for part in memory))
+        time.sleep(LOOK_SECONDS)
+    if process.returncode:
+        sys.exit(f"error: {stage} ended with status {process.returncode}")
+    return {
+        "seconds": time.perf_counter() - started,
+        "largest_process_megabytes": largest / 2**20,
+        "together_megabytes": together / 2**20,
+    }
 
 
 def write_params(folder: Path, text: Path, workers: int) -> None:
@@ -105,9 +116,9 @@ def texts(gigabytes: float, folder: Path) -> dict[str, object]:
     for workers in (1, 2):
         write_params(folder, text, workers)
         for stage in ("build_vocab", "encode_corpus"):
-            seconds, megabytes = run_stage(stage, folder)
-            found[f"{stage}_{workers}"] = {"seconds": seconds, "largest_process_megabytes": megabytes}
-            print(f"{stage}, {workers} process(es): {seconds:.1f} s, {megabytes:.0f} MB", flush=True)
+            figures = run_stage(stage, folder)
+            found[f"{stage}_{workers}"] = figures
+            print(f"{stage}, {workers} process(es): {json.dumps(figures)}", flush=True)
     return found
 
 
@@ -125,31 +136,44 @@ def train_on(folder: Path) -> None:
     print(json.dumps({name: median(rates) for name, rates in sides.items()} | {"peak_megabytes": peak}))
 
 
-def train_with_ranks() -> None:
+def train_with_ranks(threads: int) -> None:
     """Print, from the first of so many ranks, the speed of a training and of adding up its gradients."""
-    device.set_up(torch.device("cpu"), 1, "highest", HIDDEN)
+    device.set_up(torch.device("cpu"), threads, "highest", HIDDEN)
     ids = np.random.default_rng(1).integers(VOCABULARY, size=200_000)
     with join(torch.device("cpu")) as ranks:
         found = {
-            str(batch): median(_rate(ids, VOCABULARY, batch, ranks) for _ in range(3)) for batch in (32, 64)
+            str(lanes): median(
+                _rate(ids, VOCABULARY, lanes * ranks.size, ranks, steps=RANK_STEPS) for _ in range(3)
+            )
+            for lanes in (BATCH // 2, BATCH, LARGER)
         }
-        weights = [torch.ones(_weights())]
-        taken = []
-        for _ in range(20):
-            started = time.perf_counter()
-            ranks.add_up(weights)
-            taken.append(time.perf_counter() - started)
-            weights[0].fill_(1)
+        one, all_of_them = (_add_up_seconds(ranks, size) for size in (1, gradients()))
         if ranks.rank == 0:
-            print("\n" + json.dumps({"characters_per_second": found, "add_up_seconds": median(taken)}))
+            figures = {
+                "characters_per_second": found,
+                "add_up_seconds": all_of_them,
+                "add_up_one_seconds": one,
+            }
+            print("\n" + json.dumps(figures))
 
 
-def _weights() -> int:
+def _add_up_seconds(ranks: Ranks, size: int) -> float:
+    numbers, taken = torch.ones(size), []
+    for _ in range(20):
+        started = time.perf_counter()
+        ranks.add_up([numbers])
+        taken.append(time.perf_counter() - started)
+        numbers.fill_(1)
+    return median(taken)
+
+
+def gradients() -> int:
+    """Numbers that are added up in each step."""
     lm = CharLM(ModelConfig(VOCABULARY, "gru", HIDDEN))
     return sum(weight.numel() for weight in lm.parameters())
 
 
-def _rate(text: Text, vocab_size: int, batch_size: int, ranks: Ranks = ALONE) -> float:
+def _rate(text: Text, vocab_size: int, batch_size: int, ranks: Ranks = ALONE, steps: int = STEPS) -> float:
     """Characters a second of all ranks, over the first steps of a GRU's training, the first one left out."""
     train = load_params().train.model_copy(
         update={"batch_size": batch_size, "num_steps": NUM_STEPS, "epochs": 1000, "sampling": "consecutive"}
@@ -158,7 +182,7 @@ def _rate(text: Text, vocab_size: int, batch_size: int, ranks: Ranks = ALONE) ->
 
     def step_done(*_: object) -> None:
         done.append(time.perf_counter())
-        if len(done) == STEPS:
+        if len(done) == steps:
             raise _EnoughError
 
     torch.manual_seed(0)
@@ -166,56 +190,63 @@ def _rate(text: Text, vocab_size: int, batch_size: int, ranks: Ranks = ALONE) ->
     hooks = Hooks(None, lambda: (), lambda _: None, step_done, lambda _: None)
     with suppress(_EnoughError):
         Trainer(lm, text, train, 0, 1e9, hooks, ranks).run()
-    return batch_size * NUM_STEPS * (STEPS - 1) / (done[-1] - done[0])
+    return batch_size * NUM_STEPS * (steps - 1) / (done[-1] - done[0])
 
 
-def add_up_seconds(size: float, ranks: int, network: Network) -> float:
-    """A ring all-reduce of ``size`` bytes: each rank sends nearly twice as many, in 2 (n - 1) turns.
+def add_up_seconds(size: float, ranks: int, network: Network, as_tree: bool = False) -> float:
+    """An all-reduce of ``size`` bytes: each rank sends nearly twice as many, in 2 (n - 1) turns around a ring
+    or 2 log2 n up and down two trees that have each half of the bytes.
 
-    Patarasuk & Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations" (2009).
+    Patarasuk & Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations" (2009); Sanders,
+    Speck & Träff, "Two-tree algorithms for full bandwidth broadcast, reduction and scan" (2009).
     """
-    return 2 * (ranks - 1) / ranks * size / network.bandwidth + 2 * (ranks - 1) * network.latency
+    turns = 2 * (math.ceil(math.log2(ranks)) if as_tree else ranks - 1)
+    return 2 * (ranks - 1) / ranks * size / network.bandwidth + turns * network.latency
 
 
-def simulate(rates: dict[str, float]) -> list[dict[str, object]]:
-    """Steps of a GRU on more ranks, each with 32 lanes of its own and one core as measured here.
+def loopback(two_ranks: dict[str, Any]) -> Network:
+    """This machine's own network, from what two ranks took to add up one number and all gradients."""
+    one, all_of_them = two_ranks["add_up_one_seconds"], two_ranks["add_up_seconds"]
+    return Network("loopback", 4 * gradients() / (all_of_them - one), one / 2)
 
-    ``rates`` are characters a second of one rank by batch size; larger vocabularies take as much longer as
-    they need more multiplications. ``dense`` adds up all gradients; ``sparse`` only those rows of the input
-    table whose characters the minibatch has, at most all of them; ``sharded`` leaves the output table cut
-    among the ranks of a machine of eight, which exchange outputs instead.
+
+def simulate(rates: dict[str, float], networks: Iterable[Network]) -> list[dict[str, Any]]:
+    """Steps of a GRU on more ranks, each with lanes of its own and one core as measured here.
+
+    ``rates`` are characters a second of one rank by lanes; larger vocabularies take as much longer as they
+    need more multiplications. What is added up: ``dense``, all gradients; ``sparse``, only those rows of the
+    input table whose characters the minibatch has, at most all of them; ``sharded``, the same with the output
+    table cut among the ranks of a machine of eight, which exchange hidden states instead; ``tree``, all
+    gradients by trees instead of a ring; ``larger``, all gradients, with four times the lanes. Efficiency is
+    the part of a step that computes.
     """
-    compute = BATCH * NUM_STEPS / rates[str(BATCH)]
-    gates, tokens = 3, BATCH * NUM_STEPS
-    recurrent = 4 * gates * HIDDEN * (HIDDEN + 2)
     rows = []
-    for vocab_size in (VOCABULARY, 20_000):
-        table, output = 4 * vocab_size * gates * HIDDEN, 4 * vocab_size * (HIDDEN + 1)
+    for vocab_size, network, ranks in itertools.product((VOCABULARY, 20_000), networks, RANKS):
         scale = _multiplications(vocab_size) / _multiplications(VOCABULARY)
-        for network in NETWORKS:
-            for ranks in RANKS:
-                used = min(table, 4 * gates * HIDDEN * tokens * ranks)
-                exchange = 4 * tokens * HIDDEN * min(ranks, 8)
-                sizes = {
-                    "dense": recurrent + table + output,
-                    "sparse": recurrent + used + output,
-                    "sharded": recurrent + used + output / min(ranks, 8) + exchange,
-                }
-                seconds = {name: add_up_seconds(size, ranks, network) for name, size in sizes.items()}
-                rows.append(
-                    {
-                        "vocab_size": vocab_size,
-                        "network": network.name,
-                        "ranks": ranks,
-                        "compute_seconds": compute * scale,
-                        **{f"{name}_seconds": value for name, value in seconds.items()},
-                        **{
-                            f"{name}_efficiency": compute * scale / (compute * scale + value)
-                            for name, value in seconds.items()
-                        },
-                    }
-                )
+        compute = {lanes: scale * lanes * NUM_STEPS / rates[str(lanes)] for lanes in (BATCH, LARGER)}
+        seconds = {
+            way: add_up_seconds(size, ranks, network) for way, size in _sizes(vocab_size, ranks).items()
+        }
+        seconds["tree"] = add_up_seconds(_sizes(vocab_size, ranks)["dense"], ranks, network, as_tree=True)
+        efficiency = {way: compute[BATCH] / (compute[BATCH] + value) for way, value in seconds.items()}
+        efficiency["larger"] = compute[LARGER] / (compute[LARGER] + seconds["dense"])
+        row = {"vocab_size": vocab_size, "network": network.name, "ranks": ranks}
+        rows.append(row | {"compute": compute[BATCH], "seconds": seconds, "efficiency": efficiency})
     return rows
+
+
+def _sizes(vocab_size: int, ranks: int) -> dict[str, float]:
+    """Bytes of gradients that are added up in a step, by way of doing it."""
+    gates, tokens, machine_ranks = 3, BATCH * NUM_STEPS, min(ranks, 8)
+    recurrent = 4 * gates * HIDDEN * (HIDDEN + 2)
+    table, output = 4 * vocab_size * gates * HIDDEN, 4 * vocab_size * (HIDDEN + 1)
+    used = min(table, 4 * gates * HIDDEN * tokens * ranks)
+    hidden_states = 4 * tokens * HIDDEN * machine_ranks
+    return {
+        "dense": recurrent + table + output,
+        "sparse": recurrent + used + output,
+        "sharded": recurrent + used + output / machine_ranks + hidden_states,
+    }
 
 
 def _multiplications(vocab_size: int) -> int:
@@ -228,30 +259,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=2.0, help="size of the text (2)")
     parser.add_argument("--train-on", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--ranks", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--ranks-of", type=int, metavar="THREADS", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.train_on:
         return train_on(arguments.train_on)
-    if arguments.ranks:
-        return train_with_ranks()
+    if arguments.ranks_of:
+        return train_with_ranks(arguments.ranks_of)
     with tempfile.TemporaryDirectory() as folder:
         content: dict[str, object] = {"text": texts(arguments.gigabytes, Path(folder))}
         content["training"] = _printed("-m", "benchmarks.scaling", "--train-on", folder)
-    by_ranks = {}
-    for ranks in (1, 2):
+    measured = {}
+    for ranks, threads in ((1, 1), (1, 2), (2, 1)):
         launch = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}")
-        by_ranks[str(ranks)] = _printed(*launch, "-m", "benchmarks.scaling", "--ranks")
-    content["ranks"] = by_ranks
-    content["simulated"] = simulate(by_ranks["1"]["characters_per_second"])
+        program = ("-m", "benchmarks.scaling", "--ranks-of", str(threads))
+        measured[f"{ranks} ranks of {threads} threads"] = _printed(*launch, *program)
+    content["ranks"] = measured
+    networks = (loopback(measured["2 ranks of 1 threads"]), *NETWORKS)
+    content["simulated"] = simulate(measured["1 ranks of 1 threads"]["characters_per_second"], networks)
     write_json(FOLDER / "scaling.json", {"machine": asdict(machine.describe()), **content})
 
 
-def _printed(*arguments: str) -> dict[str, dict[str, float]]:
+def _printed(*arguments: str) -> dict[str, Any]:
     """The last line of what a Python program prints, which is JSON."""
     result = subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True)
     line = [line for line in result.stdout.splitlines() if line.strip()][-1]
     print(line, flush=True)
-    found: dict[str, dict[str, float]] = json.loads(line)
+    found: dict[str, Any] = json.loads(line)
     return found
 
 

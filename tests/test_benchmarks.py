@@ -33,15 +33,28 @@ def test_adding_up_on_paper_by_hand() -> None:
     assert scaling.add_up_seconds(1e6, 1, network) == 0
     assert scaling.add_up_seconds(1e6, 2, network) == pytest.approx(1 + 0.2)
     assert scaling.add_up_seconds(1e6, 5, network) == pytest.approx(1.6 + 0.8)
+    assert scaling.add_up_seconds(1e6, 5, network, as_tree=True) == pytest.approx(1.6 + 0.6)
 
 
 def test_more_ranks_on_paper_never_get_more_efficient_and_less_data_never_less() -> None:
-    rows = scaling.simulate({"32": 50_000.0})
+    rows = scaling.simulate({"32": 50_000.0, "128": 60_000.0}, scaling.NETWORKS)
     assert len(rows) == 2 * len(scaling.NETWORKS) * len(scaling.RANKS)
+    assert all(value == 1 for value in rows[0]["efficiency"].values()), "one rank adds nothing up"
     for before, after in pairwise(rows):
         if after["ranks"] > before["ranks"]:
-            assert after["dense_efficiency"] <= before["dense_efficiency"]
-        assert after["sparse_efficiency"] >= after["dense_efficiency"]
+            assert after["efficiency"]["dense"] <= before["efficiency"]["dense"]
+        assert after["efficiency"]["sparse"] >= after["efficiency"]["dense"]
+
+
+def test_a_network_follows_from_two_times_that_it_took() -> None:
+    network = scaling.Network("test", bandwidth=1e9, latency=1e-4)
+    took = {
+        "add_up_seconds": scaling.add_up_seconds(4 * scaling.gradients(), 2, network),
+        "add_up_one_seconds": scaling.add_up_seconds(4, 2, network),
+    }
+    found = scaling.loopback(took)
+    assert found.bandwidth == pytest.approx(1e9, rel=1e-4)
+    assert found.latency == pytest.approx(1e-4, rel=1e-4)
 
 
 def test_both_encode_alike() -> None:
