@@ -8,6 +8,10 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 # The server that `make server` starts, unless another one is named.
 SERVED := $(RUN) PREFECT_API_URL="$${PREFECT_API_URL:-http://127.0.0.1:4200/api}"
 
+# The pool of a worker, and all pools of prefect.yaml.
+POOL ?= refrain
+POOLS ?= refrain cpu gpu
+
 # Prefect's client asks only this variable; the server's and DVC's analytics are off in their configuration.
 export DO_NOT_TRACK = 1
 
@@ -30,11 +34,11 @@ flow: .venv/installed  ## the same as a Prefect flow: stages side by side (ARGS=
 server: .venv/installed  ## start a Prefect server, with its pages on http://127.0.0.1:4200
 	@$(RUN) prefect server start
 
-worker: .venv/installed  ## start a worker that runs deployments in this folder
-	@$(SERVED) prefect worker start --pool refrain --type process
+worker: .venv/installed  ## start a worker that runs deployments in this folder (POOL=gpu: stages placed there)
+	@$(SERVED) prefect worker start --pool $(POOL) --type process $(if $(filter-out refrain,$(POOL)),--limit 1)
 
 deploy: .venv/installed  ## put the deployments of prefect.yaml on the server, schedules included
-	@$(SERVED) prefect work-pool create refrain --type process --overwrite
+	@for pool in $(POOLS); do $(SERVED) prefect work-pool create $$pool --type process --overwrite || exit; done
 	@$(SERVED) prefect --no-prompt deploy --all
 
 fetch: .venv/installed  ## fetch a text of data/catalog.yaml: make fetch CORPUS=time_machine

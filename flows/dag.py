@@ -22,11 +22,15 @@ from pipeline.errors import RefrainError, first_line
 
 @dataclass(frozen=True)
 class Stage:
-    """A DVC stage: its name, the stages it needs, and whether it or one of these has changed."""
+    """A DVC stage: its name, the stages it needs, and whether it or one of these has changed.
+
+    ``label`` is that of its ``meta`` in ``dvc.yaml``.
+    """
 
     name: str
     upstream: tuple[str, ...]
     to_run: bool
+    label: str | None = None
 
 
 def read_stages(folder: Path, targets: Sequence[str] = (), force: bool = False) -> list[Stage]:
@@ -41,7 +45,7 @@ def read_stages(folder: Path, targets: Sequence[str] = (), force: bool = False) 
             for node in reversed(list(nx.topological_sort(graph))):
                 name, upstream = _name(node), tuple(sorted(map(_name, graph.successors(node))))
                 to_run = force or any(stages[needed].to_run for needed in upstream) or _changed(node)
-                stages[name] = Stage(name, upstream, to_run)
+                stages[name] = Stage(name, upstream, to_run, (node.meta or {}).get("label"))
             return list(stages.values())
     except DvcException as error:
         raise RefrainError(f"{folder}: {first_line(error)}") from None
@@ -60,6 +64,11 @@ def _needed(repo: Repo, targets: Sequence[str]) -> "nx.DiGraph[DvcStage]":
             raise RefrainError(f"targets: there is no stage {target!r}; there are {', '.join(stages)}")
         wanted |= found
     return graph.subgraph(wanted.union(*(nx.descendants(graph, stage) for stage in wanted)))
+
+
+def find_stage(repo: Repo, name: str) -> DvcStage:
+    """The stage of that name, as DVC has it."""
+    return next(stage for stage in repo.index.graph if _name(stage) == name)
 
 
 def _name(stage: DvcStage) -> str:

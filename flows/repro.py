@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 STOP_SECONDS = 20
@@ -29,12 +29,19 @@ MAY_PASS = re.compile(
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a stage ended. ``error`` is one line; ``may_pass`` says whether another try may mend it."""
+    """How a stage ended. ``error`` is one line; ``may_pass`` says whether another try may mend it, ``how``
+    where it ran or with what.
+    """
 
     seconds: float
     cached: bool = False
     error: str | None = None
     may_pass: bool = False
+    stopped: bool = False
+    how: str = ""
+
+
+STOPPED = Outcome(0, error="stopped", stopped=True)
 
 
 class Runner:
@@ -51,7 +58,8 @@ class Runner:
         """Run ``dvc repro`` for one stage; ``hear`` gets its output line by line."""
         command = ["repro", "--single-item", stage, *(["--force"] if force else [])]
         with self._slots:
-            return self.dvc(command, {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}, hear)
+            variables = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+            return replace(self.dvc(command, variables, hear), how=f"with {threads} thread(s)")
 
     def dvc(self, command: list[str], variables: dict[str, str], hear: Callable[[str], None]) -> Outcome:
         """Run a DVC command in a process group of its own, to its end or until :meth:`stop`."""
@@ -59,7 +67,7 @@ class Runner:
         lines: list[str] = []
         with self._lock:
             if self.stopped:
-                return Outcome(0, error="stopped")
+                return STOPPED
             process = subprocess.Popen(
                 [sys.executable, "-m", "dvc", "--wait-for-lock", *command],
                 cwd=self.folder,
@@ -84,7 +92,7 @@ class Runner:
             self._processes.discard(process)
         seconds = time.monotonic() - started
         if self.stopped:
-            return Outcome(seconds, error="stopped")
+            return STOPPED
         if status:
             error, may_pass = what_went_wrong(lines, status), self.may_pass(lines, status)
             return Outcome(seconds, error=error, may_pass=may_pass)

@@ -6,8 +6,10 @@ Run as a program (``python -m flows.reproduce``) it needs no server; with PREFEC
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from httpx import HTTPError
@@ -24,11 +26,15 @@ from prefect.tasks import exponential_backoff
 from flows import results
 from flows.dag import Stage, cores, read_stages, threads_each
 from flows.experiment import overridden, text_not_in_git
-from flows.repro import Runner
+from flows.pools import Placed, check_pools, place
+from flows.repro import Outcome, Runner
 from flows.server import temporary_server
 from pipeline.errors import RefrainError
 from pipeline.params import PARAMS_FILE, load_params
 from pipeline.training.progress_line import parse
+
+Repro = Callable[[Stage, Callable[[str], None]], Outcome]
+"""Runs a stage, and passes its output on line by line."""
 
 PROGRESS_SECONDS = 1
 """Between two updates of an artifact, each of which waits for the server."""
@@ -41,13 +47,15 @@ def reproduce(
     max_parallel: int | None = None,
     set_params: list[str] | None = None,
     compare_to: str = "HEAD",
+    pools: dict[str, str] | None = None,
 ) -> State[None]:
     """Run what has changed of the pipeline in the current folder.
 
     ``targets`` are stages (``train``, ``train@gru``; none: all) and ``force`` runs them unchanged, too. At
     most ``max_parallel`` stages (none: one per core) run at a time and share the cores. ``set_params``
     (``models.gru.hidden_size=512``) runs all of it as a DVC experiment instead, and leaves the workspace as
-    it is. The figures are shown beside those of the revision ``compare_to``.
+    it is. The figures are shown beside those of the revision ``compare_to``. ``pools`` places stages on other
+    machines' work pools, by label or name (``{"training": "gpu", "train@rnn": "cpu"}``).
     """
     folder = Path.cwd()
     try:
@@ -55,10 +63,12 @@ def reproduce(
         if compare_to != "HEAD":
             results.check_revision(folder, compare_to)
         if set_params:
-            if targets or force:
-                raise RefrainError("set_params runs the whole pipeline: leave targets and force out")
+            if targets or force or pools:
+                raise RefrainError(
+                    "set_params runs the whole pipeline here: leave targets, force and pools out"
+                )
             return run_experiment(folder, set_params, compare_to)
-        state = run_stages(folder, targets or [], force, max_parallel)
+        state = run_stages(folder, targets or [], force, max_parallel, pools or {})
         if state.is_completed():
             results.publish(folder, compare_to)
             results.link_report(folder)
@@ -67,28 +77,39 @@ def reproduce(
     return state
 
 
-def run_stages(folder: Path, targets: list[str], force: bool, max_parallel: int | None) -> State[None]:
+def run_stages(
+    folder: Path, targets: list[str], force: bool, max_parallel: int | None, pools: dict[str, str]
+) -> State[None]:
     """Run the stages of a DVC repository as tasks of the flow that calls this."""
     if max_parallel is not None and max_parallel < 1:
         raise RefrainError(f"max_parallel: {max_parallel} is wrong: it should be 1 or more")
     most = max_parallel or cores()
     stages = read_stages(folder, targets, force)
-    threads = threads_each(stages, most, cores())
-    runner = Runner(folder, most)
+    placed = place(stages, pools)
+    if placed:
+        check_pools(folder, placed.values())
+    at_work = [replace(stage, to_run=stage.to_run and stage.name not in placed) for stage in stages]
+    threads = threads_each(at_work, most, cores())
+    here, elsewhere = Runner(folder, most), Placed(folder)
+
+    def repro(stage: Stage, hear: Callable[[str], None]) -> Outcome:
+        if stage.name in placed:
+            return elsewhere.repro(stage, placed[stage.name], force, hear)
+        return here.repro(stage.name, threads[stage.name], force, hear)
+
     futures: dict[str, PrefectFuture[State[None]]] = {}
     try:
         for stage in stages:
             futures[stage.name] = run_stage.with_options(name=stage.name, task_run_name=stage.name).submit(
                 stage,
-                threads[stage.name],
-                force,
-                runner,
+                repro,
                 wait_for=[futures[name] for name in stage.upstream],
                 return_state=False,
             )
         wait(list(futures.values()))
     finally:
-        runner.stop()
+        here.stop()
+        elsewhere.stop()
     return summary({name: future.state for name, future in futures.items()})
 
 
@@ -104,20 +125,20 @@ def another_try_may_help(_task: object, _run: object, state: State[None]) -> boo
     retry_jitter_factor=1,
     retry_condition_fn=another_try_may_help,
 )
-def run_stage(stage: Stage, threads: int, force: bool, runner: Runner) -> State[None]:
-    """Run one stage by DVC; its output is this task run's log."""
+def run_stage(stage: Stage, repro: Repro) -> State[None]:
+    """Run one stage by DVC, here or elsewhere; its output is this task run's log."""
     if not stage.to_run:
         return Completed(name="Cached", message="nothing that it depends on has changed")
     hear = Listener(stage.name)
-    outcome = runner.repro(stage.name, threads, force, hear.line)
-    if runner.stopped:
+    outcome = repro(stage, hear.line)
+    if outcome.stopped:
         return Cancelled(message="stopped; the next run goes on from the last checkpoint")
-    if outcome.error is None:
-        hear.finish()
-        if outcome.cached:
-            return Completed(name="Cached", message="nothing that it depends on has changed")
-        return Completed(message=f"ran in {outcome.seconds:.1f} s with {threads} thread(s)")
-    return Failed(message=outcome.error, state_details=StateDetails(retriable=outcome.may_pass))
+    if outcome.error is not None:
+        return Failed(message=outcome.error, state_details=StateDetails(retriable=outcome.may_pass))
+    hear.finish()
+    if outcome.cached:
+        return Completed(name="Cached", message="nothing that it depends on has changed")
+    return Completed(message=f"ran in {outcome.seconds:.1f} s {outcome.how}")
 
 
 class Listener:
@@ -198,6 +219,20 @@ def experiment(set_params: list[str], text: list[str], runner: Runner) -> str | 
     return Failed(message=outcome.error) if outcome.error else name
 
 
+def add_pools(parser: argparse.ArgumentParser) -> None:
+    """The option that places stages on pools; it gives a mapping."""
+
+    class Add(argparse.Action):
+        def __call__(self, _: object, namespace: argparse.Namespace, value: Any, *__: object) -> None:
+            key, equals, pool = value.partition("=")
+            if not (key and equals and pool):
+                parser.error(f"--pool {value}: it should be LABEL=POOL")
+            namespace.pools = {**(namespace.pools or {}), key: pool}
+
+    text = "run stages of this label or name on that work pool"
+    parser.add_argument("--pool", action=Add, dest="pools", metavar="LABEL=POOL", help=text)
+
+
 def main() -> None:
     """Run the flow from the command line."""
     parser = argparse.ArgumentParser(prog="python -m flows.reproduce", description=__doc__)
@@ -206,6 +241,7 @@ def main() -> None:
     parser.add_argument("--max-parallel", type=int, help="stages that may run at a time (one per core)")
     parser.add_argument("-S", "--set-param", action="append", dest="set_params", metavar="KEY=VALUE")
     parser.add_argument("--compare-to", default="HEAD", help="revision to show differences to (HEAD)")
+    add_pools(parser)
     arguments = parser.parse_args()
     temporary_server()
     state = reproduce(**vars(arguments), return_state=True)

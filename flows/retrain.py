@@ -7,7 +7,6 @@ All of it happens in a worktree of its own (see :mod:`flows.worktree`).
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -22,39 +21,45 @@ from prefect.tasks import exponential_backoff
 from flows import results
 from flows.gate import Comparison, compare, refusals
 from flows.git import git, succeeds
-from flows.repro import Runner, run_program
-from flows.reproduce import run_stages
+from flows.parcel import has_remote
+from flows.repro import Runner
+from flows.reproduce import add_pools, run_stages
 from flows.server import temporary_server
+from flows.texts import fetch_texts
 from flows.worktree import Tree, land, upstream, worktree
 from pipeline import artifacts
 from pipeline.errors import RefrainError
 from pipeline.params import PARAMS_FILE, load_params
 from pipeline.reporting.tables import Metrics, format_perplexity, read_metrics
-from pipeline.text.catalog import CATALOG_FILE, RAW, load_catalog
 
 
 @flow(name="retrain")
-def retrain(branch: str = "main", push: bool = False, max_parallel: int | None = None) -> State[None]:
+def retrain(
+    branch: str = "main",
+    push: bool = False,
+    max_parallel: int | None = None,
+    pools: dict[str, str] | None = None,
+) -> State[None]:
     """Refresh, reproduce and commit ``branch`` of the repository in the current folder.
 
     Models whose held-out perplexity is worse than the last commit's by more than ``gate.max_regression`` of
     ``params.yaml`` fail the run and change nothing. What is accepted is one commit on the branch; its data go
     to the default DVC remote, if one is configured, and with ``push`` the commit goes to the branch's
-    upstream.
+    upstream. ``pools`` places stages on other machines, as in the flow ``reproduce``.
     """
     try:
         with worktree(Path.cwd(), branch) as tree:
-            return retrain_in(tree, push, max_parallel)
+            return retrain_in(tree, push, max_parallel, pools or {})
     except RefrainError as error:
         return Failed(message=str(error))
 
 
-def retrain_in(tree: Tree, push: bool, max_parallel: int | None) -> State[None]:
+def retrain_in(tree: Tree, push: bool, max_parallel: int | None, pools: dict[str, str]) -> State[None]:
     """All steps, in a worktree."""
     params = load_params(tree.path / PARAMS_FILE)
     check_out(tree)
     refresh(tree, params.corpus.path)
-    state = run_stages(tree.path, [], force=False, max_parallel=max_parallel)
+    state = run_stages(tree.path, [], force=False, max_parallel=max_parallel, pools=pools)
     if not state.is_completed():
         return state
     changed = bool(git(tree.path, "status", "--porcelain"))
@@ -81,7 +86,7 @@ def check_out(tree: Tree) -> None:
 
     What is nowhere is made again by the stages.
     """
-    command = ["pull" if has_remote(tree) else "checkout", "--allow-missing"]
+    command = ["pull" if has_remote(tree.path) else "checkout", "--allow-missing"]
     outcome = Runner(tree.path, 1).dvc(command, {}, get_run_logger().info)
     if outcome.error:
         get_run_logger().warning("not all data are there, and stages will make them again: %s", outcome.error)
@@ -99,17 +104,7 @@ def refresh(tree: Tree, corpus: str) -> None:
         imports = [stage.path_in_repo for stage in repo.index.stages if stage.is_import]
     if imports:
         _succeed(Runner(tree.path, 1).dvc(["update", *imports], {}, log).error)
-    if not (tree.path / CATALOG_FILE).exists():
-        return
-    for name, entry in load_catalog(tree.path / CATALOG_FILE).items():
-        text = RAW / entry.file
-        in_use = text == Path(corpus) or (text.is_relative_to(corpus) and (tree.main / text).exists())
-        tracked = succeeds(tree.path, "ls-files", "--error-unmatch", str(text))
-        if in_use and not tracked:
-            ours = tree.main / RAW
-            known = entry.sha256 and (ours / entry.file).exists() and "REFRAIN_CORPORA" not in os.environ
-            command = ["-m", "pipeline.text.catalog", "fetch", name]
-            _succeed(run_program(command, tree.path, {"REFRAIN_CORPORA": str(ours)} if known else {}, log))
+    fetch_texts(tree.path, tree.main, corpus, log)
 
 
 @task(cache_policy=NO_CACHE)
@@ -147,7 +142,7 @@ def commit_all(tree: Tree, comparisons: list[Comparison]) -> None:
 @task(name="dvc push", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=exponential_backoff(2))
 def store(tree: Tree) -> None:
     """Send data to the default DVC remote, if there is one."""
-    if has_remote(tree):
+    if has_remote(tree.path):
         _succeed(Runner(tree.path, 1).dvc(["push"], {}, get_run_logger().info).error)
 
 
@@ -167,12 +162,6 @@ def accepted_metrics(tree: Tree) -> Metrics:
     return json.loads(git(tree.path, "show", place)) if succeeds(tree.path, "cat-file", "-e", place) else {}
 
 
-def has_remote(tree: Tree) -> bool:
-    """Whether a default DVC remote is configured."""
-    with Repo(str(tree.path)) as repo:
-        return bool(repo.config["core"].get("remote"))
-
-
 def _succeed(error: str | None) -> None:
     if error:
         raise RefrainError(error)
@@ -184,6 +173,7 @@ def main() -> None:
     parser.add_argument("--branch", default="main", help="branch to run and commit to (main)")
     parser.add_argument("--push", action="store_true", help="git push to the branch's upstream")
     parser.add_argument("--max-parallel", type=int, help="stages that may run at a time (one per core)")
+    add_pools(parser)
     arguments = parser.parse_args()
     temporary_server()
     state = retrain(**vars(arguments), return_state=True)

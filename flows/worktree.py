@@ -1,16 +1,18 @@
-"""A worktree of a branch for unattended runs: nobody's own files are touched.
+"""Worktrees for unattended runs: nobody's own files are touched.
 
-It lies inside ``.git``, is made anew for each run and removed after it. What a killed run left is cleared
+They lie inside ``.git``, are made anew for each run and removed after it. What a killed run left is cleared
 away by the next one, which goes on from its checkpoints.
 """
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvc.config_schema import RelPath
 from dvc.repo import Repo
 
 from flows.git import git, succeeds
@@ -37,21 +39,51 @@ def worktree(folder: Path, branch: str) -> Iterator[Tree]:
     Raises :class:`RefrainError` if the branch has changes that are not committed, or commits that its
     upstream does not know beside some that it does not have, or if another run is at work.
     """
-    main = Path(git(folder, "rev-parse", "--show-toplevel"))
-    common = Path(git(main, "rev-parse", "--path-format=absolute", "--git-common-dir"))
-    with _alone(common / f"{NAME}.lock"):
+    main = root(folder)
+    with alone(main, NAME):
         base = _tip(main, branch)
-        path = common / NAME
-        saved = common / f"{NAME}-checkpoints"
-        _remove(main, path, saved)
-        git(main, "worktree", "add", "--quiet", "--detach", str(path), base)
-        try:
-            if saved.exists():
-                shutil.move(saved, path / artifacts.CHECKPOINTS)
-            _share_cache(main, path)
+        with checked_out(main, NAME, base) as path:
             yield Tree(path, main, branch, base)
-        finally:
-            _remove(main, path, saved)
+
+
+def root(folder: Path) -> Path:
+    """The folder of the repository that holds ``folder``."""
+    return Path(git(folder, "rev-parse", "--show-toplevel"))
+
+
+@contextmanager
+def checked_out(main: Path, name: str, commit: str) -> Iterator[Path]:
+    """A worktree of a commit, with the user's DVC cache and remotes and the checkpoints of the last one."""
+    common = _common(main)
+    path, saved = common / name, common / f"{name}-checkpoints"
+    _remove(main, path, saved)
+    git(main, "worktree", "add", "--quiet", "--detach", str(path), commit)
+    try:
+        if saved.exists():
+            shutil.move(saved, path / artifacts.CHECKPOINTS)
+        _share_cache(main, path)
+        yield path
+    finally:
+        _remove(main, path, saved)
+
+
+@contextmanager
+def alone(main: Path, name: str, wait: bool = False) -> Iterator[None]:
+    """Hold a lock that the system lets go of when this process ends, however it ends.
+
+    Raises :class:`RefrainError` if another one has it and this is not to ``wait``.
+    """
+    path = _common(main) / f"{name}.lock"
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RefrainError(f"another run is at work here ({path} is locked)") from None
+        yield
+
+
+def _common(main: Path) -> Path:
+    return Path(git(main, "rev-parse", "--path-format=absolute", "--git-common-dir"))
 
 
 def land(tree: Tree, commit: str) -> None:
@@ -111,14 +143,22 @@ def _checkout(main: Path, branch: str) -> Path | None:
 
 
 def _share_cache(main: Path, path: Path) -> None:
-    """The worktree takes the user's DVC cache, and settings that are not in git."""
+    """The worktree takes the user's DVC cache, and settings that are not in git.
+
+    Paths of remotes that DVC would see from the worktree are meant as seen from the user's folder.
+    """
     local = main / ".dvc" / "config.local"
     if local.exists():
         shutil.copy(local, path / ".dvc" / "config.local")
     with Repo(str(main)) as repo:
         cache = repo.cache.local_cache_dir
-    with Repo(str(path)) as repo, repo.config.edit("local") as settings:
-        settings.setdefault("cache", {})["dir"] = cache
+    with Repo(str(path)) as repo:
+        relative = {k: v["url"] for k, v in repo.config["remote"].items() if isinstance(v["url"], RelPath)}
+        with repo.config.edit("local") as settings:
+            settings.setdefault("cache", {})["dir"] = cache
+            for name, url in relative.items():
+                meant = main / os.path.relpath(url, path)
+                settings.setdefault("remote", {}).setdefault(name, {})["url"] = str(meant.resolve())
 
 
 def _remove(main: Path, path: Path, saved: Path) -> None:
@@ -128,14 +168,3 @@ def _remove(main: Path, path: Path, saved: Path) -> None:
         shutil.move(path / artifacts.CHECKPOINTS, saved)
     shutil.rmtree(path, ignore_errors=True)
     git(main, "worktree", "prune")
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that the system lets go of when this process ends, however it ends."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RefrainError(f"another retrain run is at work here ({path} is locked)") from None
-        yield

@@ -103,7 +103,7 @@ def test_two_runs_never_overlap_and_a_killed_one_does_not_stop_the_next(reposito
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    with pytest.raises(RefrainError, match="another retrain run is at work"):
+    with pytest.raises(RefrainError, match="another run is at work here"):
         worktree(repository.folder, "main").__enter__()
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
