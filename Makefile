@@ -59,7 +59,7 @@ test-ui: .venv/installed  ## look at Prefect's pages in Chromium, where it is in
 bench: .venv/installed  ## measure speed beside the textbook's code (six minutes, nothing else running)
 	@$(RUN) $(BIN)/python -m benchmarks.bench
 
-bench-scaling: .venv/installed  ## measure large texts and several processes, and reckon with more (five minutes)
+bench-scaling: .venv/installed  ## measure large texts and several processes, and reckon with more (seven minutes)
 	@$(RUN) $(BIN)/python -m benchmarks.scaling
 
 bench-recipes: .venv/installed  ## train the recipes for Tiny Shakespeare against the clock (twelve minutes)

@@ -257,7 +257,7 @@ def _multiplications(vocab_size: int) -> int:
 def main() -> None:
     """Measure, simulate, print and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
-    parser.add_argument("--gigabytes", type=float, default=2.0, help="size of the text (2)")
+    parser.add_argument("--gigabytes", type=float, default=4.0, help="size of the text (4)")
     parser.add_argument("--train-on", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--ranks-of", type=int, metavar="THREADS", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

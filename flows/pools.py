@@ -4,6 +4,7 @@ Here a stage's order goes out and its results come in (:mod:`flows.parcel`); :mo
 side.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -12,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from httpx import HTTPError
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, WorkerStatus
+from prefect.client.schemas.objects import FlowRun, State, WorkerStatus
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.input import create_flow_run_input, read_flow_run_input
@@ -83,16 +85,14 @@ class Placed:
             if sent.error:
                 return sent
         run = self._send(stage, pool, force)
-        hear(f"{stage.name}: sent to pool {pool}")
-        run = self._wait(run.id, pool, hear)
-        assert run.state is not None
-        if self.stopped:
+        state = self._wait(run, pool, hear) if run else None
+        if run is None or state is None:
             return STOPPED
-        if not run.state.is_completed():
-            may_pass = run.state.is_crashed() or bool(run.state.state_details.retriable)
-            error = run.state.message or f"flow run {run.name} ended as {run.state.name}"
+        if not state.is_completed():
+            may_pass = state.is_crashed() or bool(state.state_details.retriable)
+            error = state.message or f"its run on pool {pool} ended as {state.name}"
             return Outcome(time.monotonic() - started, error=error, may_pass=may_pass)
-        results = Results.model_validate(read_flow_run_input(RESULTS, flow_run_id=run.id))
+        results = Results.model_validate(read_flow_run_input(RESULTS, flow_run_id=run))
         adopt(self.folder, stage.name, results)
         got = self._data.dvc(["pull", "--force", stage.name], {}, hear)
         return replace(got, seconds=time.monotonic() - started, cached=False, how=f"on pool {pool}")
@@ -103,19 +103,19 @@ class Placed:
             self.stopped = True
             runs = list(self._runs)
         self._data.stop()
-        with get_client(sync_client=True) as client:
-            for run in runs:
-                with suppress(PrefectException):
-                    client.set_flow_run_state(run, Cancelling())
+        for run in runs:
+            with suppress(PrefectException, HTTPError), get_client(sync_client=True) as client:
+                client.set_flow_run_state(run, Cancelling())
 
-    def _send(self, stage: Stage, pool: str, force: bool) -> FlowRun:
+    def _send(self, stage: Stage, pool: str, force: bool) -> UUID | None:
+        """The flow run that will carry a stage out; None after :meth:`stop`."""
         revision, patch = read_workspace(self.folder)
         order = Order(stage=stage.name, upstream=stage.upstream, force=force, revision=revision, patch=patch)
         key = f"order-{uuid4()}"  # one for each try
         create_flow_run_input(key, order.model_dump(mode="json"), flow_run_id=UUID(flow_run.id))
         with self._lock:
             if self.stopped:
-                raise RefrainError("stopped")
+                return None
             run = run_deployment(
                 f"stage/{pool}",
                 parameters={"name": stage.name, "run": flow_run.id, "order": key},
@@ -124,24 +124,25 @@ class Placed:
             )
             assert isinstance(run, FlowRun)
             self._runs.add(run.id)
-            return run
+            return run.id
 
-    def _wait(self, run: UUID, pool: str, hear: Hear) -> FlowRun:
-        """Wait until a flow run has ended; say so if no worker is there to begin it."""
+    def _wait(self, run: UUID, pool: str, hear: Hear) -> State[None] | None:
+        """The state in which a flow run has ended; None after :meth:`stop`. Says if no worker is there."""
         lonely = time.monotonic() + LONELY_SECONDS
         with get_client(sync_client=True) as client:
-            while True:
-                found = client.read_flow_run(run)
-                if self.stopped or (found.state and found.state.is_final()):
-                    break
-                if lonely and time.monotonic() > lonely and found.start_time is None:
-                    lonely = 0
-                    if not _has_worker(client, pool):
-                        hear(f"pool {pool} has no worker yet: `make worker POOL={pool}` on its machine")
+            while not self.stopped:
+                with suppress(HTTPError):  # a server that is away for a while: what is placed goes on
+                    found = client.read_flow_run(run)
+                    if found.state and found.state.is_final():
+                        with self._lock:
+                            self._runs.discard(run)
+                        return found.state
+                    if time.monotonic() > lonely:
+                        lonely = math.inf
+                        if found.start_time is None and not _has_worker(client, pool):
+                            hear(f"pool {pool} has no worker yet: `make worker POOL={pool}` on its machine")
                 time.sleep(POLL_SECONDS)
-        with self._lock:
-            self._runs.discard(run)
-        return found
+        return None
 
 
 def _has_worker(client: SyncPrefectClient, pool: str) -> bool:

@@ -20,6 +20,7 @@ from prefect.client.schemas.objects import State, StateDetails
 from prefect.exceptions import PrefectException
 from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import exponential_backoff
 
@@ -227,6 +228,8 @@ def add_pools(parser: argparse.ArgumentParser) -> None:
             key, equals, pool = value.partition("=")
             if not (key and equals and pool):
                 parser.error(f"--pool {value}: it should be LABEL=POOL")
+            if not PREFECT_API_URL.value():
+                parser.error("--pool: set PREFECT_API_URL to the server that the pools' workers ask")
             namespace.pools = {**(namespace.pools or {}), key: pool}
 
     text = "run stages of this label or name on that work pool"

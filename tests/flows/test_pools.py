@@ -1,5 +1,6 @@
 """Stages on work pools: clones that share nothing but a git remote, a DVC remote and a Prefect server."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -26,7 +27,6 @@ GRAPH = [
     Stage("train@gru", ("build_vocab",), True, "training"),
     Stage("report", ("train@rnn", "train@gru"), True),
 ]
-POOLS = ["--pool", "text=cpu", "--pool", "training=gpu", "--pool", "inference=cpu"]
 WHERE = {
     **dict.fromkeys(["build_vocab", "encode_corpus", "evaluate", "generate"], "cpu"),
     **dict.fromkeys(["train@rnn", "train@gru"], "gpu"),
@@ -42,8 +42,8 @@ def clone(project: Project, folder: Path) -> Project:
 
 @contextmanager
 def worker(project: Project, pool: str) -> Iterator[None]:
-    command = ["prefect", "worker", "start", "--pool", pool, "--type", "process", "--limit", "1"]
-    process = project.start(*command)
+    limit = [] if pool == "refrain" else ["--limit", "1"]
+    process = project.start("prefect", "worker", "start", "--pool", pool, "--type", "process", *limit)
     try:
         yield
     finally:
@@ -117,6 +117,22 @@ def test_results_travel_with_their_place_in_dvc_lock(again: Project, tmp_path: P
     )
 
 
+def run_deployed(project: Project, api: Api) -> dict:
+    """Run the deployment on-pools, the stages that look at models on a pool, too, and wait for its end."""
+    before = {run["id"] for run in api.flow_runs()}
+    pools = json.dumps({"text": "cpu", "training": "gpu", "inference": "cpu"})
+    project.run("prefect", "deployment", "run", "reproduce/on-pools", "--param", f"pools={pools}")
+
+    def ended() -> list[dict]:
+        runs = [run for run in api.flow_runs() if run["id"] not in before and run["name"] not in STAGES]
+        return [run for run in runs if run["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED")]
+
+    wait_for(ended, "end of the run", seconds=300)
+    (run,) = ended()
+    assert run["state"]["type"] == "COMPLETED", run["state"]["message"]
+    return run
+
+
 @pytest.mark.server
 @pytest.mark.usefixtures("deployed")
 def test_stages_run_in_the_clones_of_their_pools(
@@ -124,10 +140,9 @@ def test_stages_run_in_the_clones_of_their_pools(
 ) -> None:
     texts, trainings = clone(home, tmp_path / "texts"), clone(home, tmp_path / "trainings")
     home.edit("  max_chars: 3000", "  max_chars: 2900")  # not committed: it travels
-    with worker(texts, "cpu"), worker(trainings, "gpu"):
-        result = run_flow(home, "reproduce", *POOLS)
-    assert result.returncode == 0, result.stderr + result.stdout
-    run = next(run for run in api.flow_runs() if run["state"]["message"].startswith("ran build_vocab"))
+    home.run("prefect", "--no-prompt", "deploy", "--name", "on-pools")
+    with worker(home, "refrain"), worker(texts, "cpu"), worker(trainings, "gpu"):
+        run = run_deployed(home, api)
     tasks = api.task_runs(run["id"], dict.fromkeys(STAGES, "Completed"))
     for name in STAGES:
         expected = f" on pool {WHERE[name]}" if name in WHERE else " thread(s)"
@@ -260,3 +275,5 @@ def test_wrong_pools_are_one_line(project: Project, api: Api, pools: list[str], 
 def test_a_pool_has_two_sides(project: Project) -> None:
     result = run_flow(project, "reproduce", "--pool", "gpu")
     assert result.stderr.endswith("--pool gpu: it should be LABEL=POOL\n")
+    result = run_flow(project, "reproduce", "--pool", "training=gpu")
+    assert "--pool: set PREFECT_API_URL" in result.stderr
