@@ -42,6 +42,8 @@ LETTERS = np.frombuffer(b"  eeettaaooiinnsshhrrddlluuccmmwwffggyyppbbvvkkjxqzETA
 RANKS = (1, 2, 8, 16, 32, 64, 128, 256, 512, 1024)
 HIDDEN, VOCABULARY, BATCH, LARGER, NUM_STEPS = 256, 1027, 32, 128, 35
 LOOK_SECONDS = 0.1
+GPU_CORES = 20
+COMPUTERS = {"core": 1, "GPU": GPU_CORES}
 
 
 class _EnoughError(Exception):
@@ -211,7 +213,8 @@ def loopback(two_ranks: dict[str, Any]) -> Network:
 
 
 def simulate(rates: dict[str, float], networks: Iterable[Network]) -> list[dict[str, Any]]:
-    """Steps of a GRU on more ranks, each with lanes of its own and one core as measured here.
+    """Steps of a GRU on more ranks, each with lanes of its own and one core as measured here, or a GPU, taken
+    to be :data:`GPU_CORES` times as fast.
 
     ``rates`` are characters a second of one rank by lanes; larger vocabularies take as much longer as they
     need more multiplications. What is added up: ``dense``, all gradients; ``sparse``, only those rows of the
@@ -221,8 +224,9 @@ def simulate(rates: dict[str, float], networks: Iterable[Network]) -> list[dict[
     the part of a step that computes.
     """
     rows = []
-    for vocab_size, network, ranks in itertools.product((VOCABULARY, 20_000), networks, RANKS):
-        scale = _multiplications(vocab_size) / _multiplications(VOCABULARY)
+    of_each = itertools.product(COMPUTERS, (VOCABULARY, 20_000), networks, RANKS)
+    for computer, vocab_size, network, ranks in of_each:
+        scale = _multiplications(vocab_size) / _multiplications(VOCABULARY) / COMPUTERS[computer]
         compute = {lanes: scale * lanes * NUM_STEPS / rates[str(lanes)] for lanes in (BATCH, LARGER)}
         seconds = {
             way: add_up_seconds(size, ranks, network) for way, size in _sizes(vocab_size, ranks).items()
@@ -230,9 +234,23 @@ def simulate(rates: dict[str, float], networks: Iterable[Network]) -> list[dict[
         seconds["tree"] = add_up_seconds(_sizes(vocab_size, ranks)["dense"], ranks, network, as_tree=True)
         efficiency = {way: compute[BATCH] / (compute[BATCH] + value) for way, value in seconds.items()}
         efficiency["larger"] = compute[LARGER] / (compute[LARGER] + seconds["dense"])
-        row = {"vocab_size": vocab_size, "network": network.name, "ranks": ranks}
+        row = {"computer": computer, "vocab_size": vocab_size, "network": network.name, "ranks": ranks}
         rows.append(row | {"compute": compute[BATCH], "seconds": seconds, "efficiency": efficiency})
     return rows
+
+
+def table(rows: Iterable[dict[str, Any]], network: str = "10 Gbit/s") -> str:
+    """Efficiency in percent on one network, as a table in Markdown."""
+    ways = ("dense", "sparse", "sharded", "tree", "larger")
+    lines = [
+        f"| computer | vocabulary | ranks | {' | '.join(ways)} |",
+        f"|---|---:|---:|{'---:|' * len(ways)}",
+    ]
+    for row in rows:
+        if row["network"] == network and row["ranks"] in (2, 8, 64, 256, 1024):
+            percent = " | ".join(f"{row['efficiency'][way]:.0%}" for way in ways)
+            lines.append(f"| {row['computer']} | {row['vocab_size']:,} | {row['ranks']:,} | {percent} |")
+    return "\n".join(lines)
 
 
 def _sizes(vocab_size: int, ranks: int) -> dict[str, float]:
@@ -275,7 +293,9 @@ def main() -> None:
         measured[f"{ranks} ranks of {threads} threads"] = _printed(*launch, *program)
     content["ranks"] = measured
     networks = (loopback(measured["2 ranks of 1 threads"]), *NETWORKS)
-    content["simulated"] = simulate(measured["1 ranks of 1 threads"]["characters_per_second"], networks)
+    rows = simulate(measured["1 ranks of 1 threads"]["characters_per_second"], networks)
+    content["simulated"] = rows
+    print(table(rows))
     write_json(FOLDER / "scaling.json", {"machine": asdict(machine.describe()), **content})
 
 

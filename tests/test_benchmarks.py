@@ -38,7 +38,8 @@ def test_adding_up_on_paper_by_hand() -> None:
 
 def test_more_ranks_on_paper_never_get_more_efficient_and_less_data_never_less() -> None:
     rows = scaling.simulate({"32": 50_000.0, "128": 60_000.0}, scaling.NETWORKS)
-    assert len(rows) == 2 * len(scaling.NETWORKS) * len(scaling.RANKS)
+    assert len(rows) == 2 * 2 * len(scaling.NETWORKS) * len(scaling.RANKS)
+    assert scaling.table(rows).count("\n| ") == 2 * 2 * 5
     assert all(value == 1 for value in rows[0]["efficiency"].values()), "one rank adds nothing up"
     for before, after in pairwise(rows):
         if after["ranks"] > before["ranks"]:
