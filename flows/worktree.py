@@ -166,5 +166,10 @@ def _remove(main: Path, path: Path, saved: Path) -> None:
     if (path / artifacts.CHECKPOINTS).exists():
         shutil.rmtree(saved, ignore_errors=True)
         shutil.move(path / artifacts.CHECKPOINTS, saved)
-    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        # What a killed run left running may still write where it was.
+        gone = path.with_name(f"{path.name}-gone")
+        shutil.rmtree(gone, ignore_errors=True)
+        path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
     git(main, "worktree", "prune")

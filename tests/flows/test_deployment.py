@@ -45,7 +45,12 @@ def deploy(project: Project, interval: int | None) -> None:
     if interval:
         settings["deployments"][0]["schedules"] = [{"interval": interval}]
     round_trip.dump(settings, path)
-    project.run("prefect", "work-pool", "create", "refrain", "--type", "process", "--overwrite")
+    put_on_server(project)
+
+
+def put_on_server(project: Project) -> None:
+    for pool in ("refrain", "cpu", "gpu"):
+        project.run("prefect", "work-pool", "create", pool, "--type", "process", "--overwrite")
     project.run("prefect", "--no-prompt", "deploy", "--all")
 
 

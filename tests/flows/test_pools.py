@@ -17,7 +17,7 @@ from flows.results import slug
 from pipeline.errors import RefrainError
 from tests.conftest import Project
 from tests.flows.conftest import Api, run_flow
-from tests.flows.test_deployment import wait_for
+from tests.flows.test_deployment import put_on_server, wait_for
 from tests.flows.test_reproduce import STAGES
 from tests.stages.test_pipeline import LONG
 
@@ -66,9 +66,7 @@ def deployed(server: str, finished: Project, tmp_path_factory: pytest.TempPathFa
     project = Project(tmp_path_factory.mktemp("deployed"), copy_of=finished)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_API_URL", server)
-        for pool in ("refrain", "cpu", "gpu"):
-            project.run("prefect", "work-pool", "create", pool, "--type", "process", "--overwrite")
-        project.run("prefect", "--no-prompt", "deploy", "--all")
+        put_on_server(project)
 
 
 def test_a_pool_is_found_by_name_before_label() -> None:
