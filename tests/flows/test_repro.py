@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ruamel.yaml import YAML
 
-from flows.repro import Outcome, Runner, what_went_wrong
+from flows.repro import Runner, what_went_wrong
 from tests.conftest import Project
 
 
