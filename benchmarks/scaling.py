@@ -59,6 +59,7 @@ class Network:
     latency: float
 
 
+BUS = Network("inside a machine", 12.5e9, 10e-6)
 NETWORKS = (Network("10 Gbit/s", 1.25e9, 50e-6), Network("100 Gbit/s", 12.5e9, 10e-6))
 
 
@@ -231,6 +232,9 @@ def simulate(rates: dict[str, float], networks: Iterable[Network]) -> list[dict[
         seconds = {
             way: add_up_seconds(size, ranks, network) for way, size in _sizes(vocab_size, ranks).items()
         }
+        seconds["sharded"] += add_up_seconds(
+            4 * BATCH * NUM_STEPS * HIDDEN * min(ranks, 8), min(ranks, 8), BUS
+        )
         seconds["tree"] = add_up_seconds(_sizes(vocab_size, ranks)["dense"], ranks, network, as_tree=True)
         efficiency = {way: compute[BATCH] / (compute[BATCH] + value) for way, value in seconds.items()}
         efficiency["larger"] = compute[LARGER] / (compute[LARGER] + seconds["dense"])
@@ -255,15 +259,14 @@ def table(rows: Iterable[dict[str, Any]], network: str = "10 Gbit/s") -> str:
 
 def _sizes(vocab_size: int, ranks: int) -> dict[str, float]:
     """Bytes of gradients that are added up in a step, by way of doing it."""
-    gates, tokens, machine_ranks = 3, BATCH * NUM_STEPS, min(ranks, 8)
+    gates, tokens = 3, BATCH * NUM_STEPS
     recurrent = 4 * gates * HIDDEN * (HIDDEN + 2)
     table, output = 4 * vocab_size * gates * HIDDEN, 4 * vocab_size * (HIDDEN + 1)
     used = min(table, 4 * gates * HIDDEN * tokens * ranks)
-    hidden_states = 4 * tokens * HIDDEN * machine_ranks
     return {
         "dense": recurrent + table + output,
         "sparse": recurrent + used + output,
-        "sharded": recurrent + used + output / machine_ranks + hidden_states,
+        "sharded": recurrent + used + output / min(ranks, 8),
     }
 
 

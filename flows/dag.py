@@ -32,6 +32,12 @@ class Stage:
     to_run: bool
     label: str | None = None
 
+    @property
+    def keys(self) -> list[str]:
+        """What a mapping of pools may call it: ``train@gru``, ``train``, ``training``."""
+        names = [self.name, self.name.partition("@")[0], self.label]
+        return [name for name in names if name]
+
 
 def read_stages(folder: Path, targets: Sequence[str] = (), force: bool = False) -> list[Stage]:
     """The stages of a DVC repository that ``targets`` (none: all) need, each after those it needs.
@@ -45,7 +51,7 @@ def read_stages(folder: Path, targets: Sequence[str] = (), force: bool = False) 
             for node in reversed(list(nx.topological_sort(graph))):
                 name, upstream = _name(node), tuple(sorted(map(_name, graph.successors(node))))
                 to_run = force or any(stages[needed].to_run for needed in upstream) or _changed(node)
-                stages[name] = Stage(name, upstream, to_run, (node.meta or {}).get("label"))
+                stages[name] = _stage(node, upstream, to_run)
             return list(stages.values())
     except DvcException as error:
         raise RefrainError(f"{folder}: {first_line(error)}") from None
@@ -66,9 +72,31 @@ def _needed(repo: Repo, targets: Sequence[str]) -> "nx.DiGraph[DvcStage]":
     return graph.subgraph(wanted.union(*(nx.descendants(graph, stage) for stage in wanted)))
 
 
+def all_keys(folder: Path) -> set[str]:
+    """All that a mapping of pools may call a repository's stages."""
+    with Repo(str(folder)) as repo:
+        return {key for node in repo.index.graph for key in _stage(node, (), to_run=False).keys}
+
+
+def has_changed(folder: Path, name: str) -> bool:
+    """Whether DVC would run a stage now."""
+    with Repo(str(folder), _wait_for_lock=True) as repo, repo.lock:
+        return _changed(find_stage(repo, name))
+
+
+def has_remote(folder: Path) -> bool:
+    """Whether a default DVC remote is configured."""
+    with Repo(str(folder)) as repo:
+        return bool(repo.config["core"].get("remote"))
+
+
 def find_stage(repo: Repo, name: str) -> DvcStage:
     """The stage of that name, as DVC has it."""
     return next(stage for stage in repo.index.graph if _name(stage) == name)
+
+
+def _stage(node: DvcStage, upstream: tuple[str, ...], to_run: bool) -> Stage:
+    return Stage(_name(node), upstream, to_run, (node.meta or {}).get("label"))
 
 
 def _name(stage: DvcStage) -> str:

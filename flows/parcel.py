@@ -56,15 +56,23 @@ def read_workspace(folder: Path) -> tuple[str, bytes]:
     Raises :class:`RefrainError` if the patch is too large to be sent.
     """
     with tempfile.TemporaryDirectory() as name, Repo(str(folder), _wait_for_lock=True) as repo, repo.lock:
-        patch, index = Path(name) / "patch", {"GIT_INDEX_FILE": str(Path(name) / "index")}
+        patch = Path(name) / "patch"
+        # What is added for the patch alone is not to stay.
+        objects = git(folder, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+        apart = {
+            "GIT_INDEX_FILE": str(Path(name) / "index"),
+            "GIT_OBJECT_DIRECTORY": str(Path(name) / "objects"),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects,
+        }
+        (Path(name) / "objects").mkdir()
         revision = git(folder, "rev-parse", "HEAD")
-        git(folder, "read-tree", revision, variables=index)
-        git(folder, "add", "--all", variables=index)
-        git(folder, "diff-index", "--cached", "--binary", f"--output={patch}", revision, variables=index)
+        git(folder, "read-tree", revision, variables=apart)
+        git(folder, "add", "--all", variables=apart)
+        git(folder, "diff-index", "--cached", "--binary", f"--output={patch}", revision, variables=apart)
         if patch.stat().st_size > MOST_BYTES:
             raise RefrainError(
                 f"pools: the workspace differs from its commit by {patch.stat().st_size >> 20} MB: commit "
-                "the change, or have git ignore what is large"
+                "it, or have git ignore what is large and `dvc add` it if stages read it"
             )
         return revision, patch.read_bytes()
 
@@ -113,9 +121,3 @@ def _small_outputs(node: DvcStage) -> list[Output]:
 
 def _lock_file(node: DvcStage) -> str:
     return str(Path(node.path).with_name(LOCK_FILE))
-
-
-def has_remote(folder: Path) -> bool:
-    """Whether a default DVC remote is configured."""
-    with Repo(str(folder)) as repo:
-        return bool(repo.config["core"].get("remote"))

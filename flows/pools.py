@@ -4,10 +4,9 @@ Here a stage's order goes out and its results come in (:mod:`flows.parcel`); :mo
 side.
 """
 
-import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,49 +17,49 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, WorkerStatus
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectException
-from prefect.input import create_flow_run_input, read_flow_run_input
+from prefect.input import create_flow_run_input, delete_flow_run_input, read_flow_run_input
 from prefect.runtime import flow_run
-from prefect.states import Cancelling
+from prefect.states import Cancelling, Crashed
 
-from flows.dag import Stage
-from flows.parcel import RESULTS, Order, Results, adopt, has_remote, read_workspace
-from flows.repro import STOPPED, Outcome, Runner
-from pipeline.errors import RefrainError
+from flows.dag import Stage, all_keys, has_changed, has_remote
+from flows.parcel import RESULTS, Order, Results, adopt, read_workspace
+from flows.repro import STOPPED, Hear, Outcome, Runner
+from pipeline.errors import RefrainError, first_line
 
 POLL_SECONDS = 1
-LONELY_SECONDS = 15
-"""After so long without a start it is said that no worker is there."""
 
-Hear = Callable[[str], None]
+ALONE_SECONDS = 15
+"""How often it is asked whether a pool has a worker."""
+
+GONE_SECONDS = 300
+"""A stage that runs where no worker has been seen for so long is taken to be lost."""
 
 
 def place(stages: Iterable[Stage], pools: Mapping[str, str]) -> dict[str, str]:
-    """The pool of each stage that has one. ``pools`` goes by name (``train@gru``, ``train``) or label.
+    """The pool of each stage that has one, by its name (``train@gru``, then ``train``) or else its label."""
+    found = {stage.name: [pools[key] for key in stage.keys if key in pools] for stage in stages}
+    return {name: given[0] for name, given in found.items() if given}
 
-    Raises :class:`RefrainError` for what is neither.
-    """
-    stages = list(stages)
-    names = {stage.name: [stage.name, stage.name.partition("@")[0], stage.label or ""] for stage in stages}
-    known = {key for keys in names.values() for key in keys if key}
+
+def check_pools(folder: Path, pools: Mapping[str, str]) -> None:
+    """Raise :class:`RefrainError` now, and not at the first stage, if something is wrong or missing."""
+    known = all_keys(folder)
     for key in pools:
         if key not in known:
             raise RefrainError(
                 f"pools: there is no stage or label {key!r}; there are {', '.join(sorted(known))}"
             )
-    found = {name: [pools[key] for key in keys if key in pools] for name, keys in names.items()}
-    return {name: given[0] for name, given in found.items() if given}
-
-
-def check_pools(folder: Path, pools: Iterable[str]) -> None:
-    """Raise :class:`RefrainError` now, and not at the first stage, if something is missing."""
     with get_client(sync_client=True) as client:
-        for pool in sorted(set(pools)):
+        for pool in sorted(set(pools.values())):
             try:
-                client.read_deployment_by_name(f"stage/{pool}")
+                found = client.read_deployment_by_name(f"stage/{pool}").work_pool_name
             except ObjectNotFound:
+                found = None
+            if found != pool:
                 raise RefrainError(
-                    f"pools: the server has no deployment stage/{pool}: add it to prefect.yaml, `make deploy`"
-                ) from None
+                    f"pools: the server has no deployment stage/{pool} on a pool {pool}: add it to "
+                    f"prefect.yaml, then `make deploy POOLS={pool}`"
+                )
     if not has_remote(folder):
         raise RefrainError(
             "pools: data go to other machines over DVC's remote, and there is none: dvc remote add --default"
@@ -74,51 +73,69 @@ class Placed:
         self.folder = folder
         self._data = Runner(folder, 1)
         self._runs: set[UUID] = set()
+        self._taken: set[str] = set()  # stages whose results are here, but perhaps not yet their data
         self._lock = threading.Lock()
         self.stopped = False
 
     def repro(self, stage: Stage, pool: str, force: bool, hear: Hear) -> Outcome:
         """Send a stage to a pool, wait for its end, and take its results into the folder."""
         started = time.monotonic()
-        if stage.upstream:
-            sent = self._data.dvc(["push", *stage.upstream], {}, hear)
-            if sent.error:
-                return sent
-        run = self._send(stage, pool, force)
-        state = self._wait(run, pool, hear) if run else None
-        if run is None or state is None:
-            return STOPPED
-        if not state.is_completed():
-            may_pass = state.is_crashed() or bool(state.state_details.retriable)
-            error = state.message or f"its run on pool {pool} ended as {state.name}"
-            return Outcome(time.monotonic() - started, error=error, may_pass=may_pass)
-        results = Results.model_validate(read_flow_run_input(RESULTS, flow_run_id=run))
-        adopt(self.folder, stage.name, results)
-        got = self._data.dvc(["pull", "--force", stage.name], {}, hear)
-        return replace(got, seconds=time.monotonic() - started, cached=False, how=f"on pool {pool}")
+        try:
+            if stage.name not in self._taken:
+                if not force and not has_changed(self.folder, stage.name):
+                    return Outcome(time.monotonic() - started, cached=True)
+                ran = self._run(stage, pool, force, hear)
+                if ran.error:
+                    return ran
+            got = self._data.dvc(["pull", "--force", stage.name], {}, hear)
+            return replace(got, seconds=time.monotonic() - started, cached=False, how=f"on pool {pool}")
+        except RefrainError as error:
+            return Outcome(time.monotonic() - started, error=str(error))
+        except (HTTPError, PrefectException) as error:
+            where = f"pool {pool}: {type(error).__name__}: {first_line(error)}"
+            return Outcome(time.monotonic() - started, error=where, may_pass=True)
 
     def stop(self) -> None:
         """Cancel what is placed, so that trainings write checkpoints where they run."""
         with self._lock:
             self.stopped = True
             runs = list(self._runs)
-        self._data.stop()
         for run in runs:
-            with suppress(PrefectException, HTTPError), get_client(sync_client=True) as client:
-                client.set_flow_run_state(run, Cancelling())
+            _cancel(run)
+        self._data.stop()
 
-    def _send(self, stage: Stage, pool: str, force: bool) -> UUID | None:
+    def _run(self, stage: Stage, pool: str, force: bool, hear: Hear) -> Outcome:
+        if stage.upstream:
+            sent = self._data.dvc(["push", *stage.upstream], {}, hear)
+            if sent.error:
+                return sent
+        order = f"order-{uuid4()}"  # one for each try
+        run = self._send(stage, pool, force, order)
+        hear(f"{stage.name}: sent to pool {pool}")
+        state = self._wait(run, pool, hear) if run else None
+        if run is None or state is None:
+            return STOPPED
+        with suppress(HTTPError, PrefectException):
+            delete_flow_run_input(order, flow_run_id=UUID(flow_run.id))
+        if not state.is_completed():
+            may_pass = state.is_crashed() or bool(state.state_details.retriable)
+            error = state.message or f"its run on pool {pool} ended as {state.name}"
+            return Outcome(0, error=error, may_pass=may_pass)
+        adopt(self.folder, stage.name, Results.model_validate(read_flow_run_input(RESULTS, flow_run_id=run)))
+        self._taken.add(stage.name)
+        return Outcome(0)
+
+    def _send(self, stage: Stage, pool: str, force: bool, key: str) -> UUID | None:
         """The flow run that will carry a stage out; None after :meth:`stop`."""
         revision, patch = read_workspace(self.folder)
         order = Order(stage=stage.name, upstream=stage.upstream, force=force, revision=revision, patch=patch)
-        key = f"order-{uuid4()}"  # one for each try
         create_flow_run_input(key, order.model_dump(mode="json"), flow_run_id=UUID(flow_run.id))
         with self._lock:
             if self.stopped:
                 return None
             run = run_deployment(
                 f"stage/{pool}",
-                parameters={"name": stage.name, "run": flow_run.id, "order": key},
+                parameters={"run": flow_run.id, "order": key},
                 flow_run_name=stage.name,
                 timeout=0,
             )
@@ -128,21 +145,32 @@ class Placed:
 
     def _wait(self, run: UUID, pool: str, hear: Hear) -> State[None] | None:
         """The state in which a flow run has ended; None after :meth:`stop`. Says if no worker is there."""
-        lonely = time.monotonic() + LONELY_SECONDS
+        seen = asked = time.monotonic()
         with get_client(sync_client=True) as client:
             while not self.stopped:
                 with suppress(HTTPError):  # a server that is away for a while: what is placed goes on
                     found = client.read_flow_run(run)
+                    now = time.monotonic()
                     if found.state and found.state.is_final():
-                        with self._lock:
-                            self._runs.discard(run)
+                        self._runs.discard(run)
                         return found.state
-                    if time.monotonic() > lonely:
-                        lonely = math.inf
-                        if found.start_time is None and not _has_worker(client, pool):
-                            hear(f"pool {pool} has no worker yet: `make worker POOL={pool}` on its machine")
+                    if now - asked > ALONE_SECONDS:
+                        asked = now
+                        if _has_worker(client, pool):
+                            seen = now
+                        elif found.start_time is None:
+                            hear(f"pool {pool} has no worker: `make worker POOL={pool}` on its machine")
+                        elif now - seen > GONE_SECONDS:
+                            self._runs.discard(run)
+                            _cancel(run)
+                            return Crashed(message=f"pool {pool}: the worker that had it is gone")
                 time.sleep(POLL_SECONDS)
         return None
+
+
+def _cancel(run: UUID) -> None:
+    with suppress(PrefectException, HTTPError), get_client(sync_client=True) as client:
+        client.set_flow_run_state(run, Cancelling())
 
 
 def _has_worker(client: SyncPrefectClient, pool: str) -> bool:

@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.errors import MayPassError, RefrainError
+
 STOP_SECONDS = 20
 """How long a stopped stage may take to write its checkpoint."""
 
@@ -25,6 +27,10 @@ MAY_PASS = re.compile(
     r"|exited with (75|137|143|-\d+)\b)",
     re.IGNORECASE,
 )
+
+
+Hear = Callable[[str], None]
+"""Gets a command's output line by line."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,14 @@ class Runner:
         self._lock = threading.Lock()
         self.stopped = False
 
-    def repro(self, stage: str, threads: int, force: bool, hear: Callable[[str], None]) -> Outcome:
+    def repro(self, stage: str, threads: int, force: bool, hear: Hear) -> Outcome:
         """Run ``dvc repro`` for one stage; ``hear`` gets its output line by line."""
         command = ["repro", "--single-item", stage, *(["--force"] if force else [])]
         with self._slots:
             variables = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
             return replace(self.dvc(command, variables, hear), how=f"with {threads} thread(s)")
 
-    def dvc(self, command: list[str], variables: dict[str, str], hear: Callable[[str], None]) -> Outcome:
+    def dvc(self, command: list[str], variables: dict[str, str], hear: Hear) -> Outcome:
         """Run a DVC command in a process group of its own, to its end or until :meth:`stop`."""
         started = time.monotonic()
         lines: list[str] = []
@@ -120,10 +126,8 @@ class Runner:
             _signal(process, signal.SIGKILL)
 
 
-def run_program(
-    arguments: list[str], folder: Path, variables: dict[str, str], hear: Callable[[str], None]
-) -> str | None:
-    """Run a short program of ours with this Python; its error, if it fails."""
+def run_program(arguments: list[str], folder: Path, variables: dict[str, str], hear: Hear) -> None:
+    """Run a short program of ours with this Python; :class:`RefrainError` if it fails."""
     result = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
@@ -135,7 +139,9 @@ def run_program(
     lines = [*result.stdout.splitlines(), *result.stderr.splitlines()]
     for line in lines:
         hear(line)
-    return what_went_wrong(lines, result.returncode) if result.returncode else None
+    if result.returncode:
+        kind = MayPassError if result.returncode == os.EX_TEMPFAIL else RefrainError
+        raise kind(what_went_wrong(lines, result.returncode))
 
 
 def what_went_wrong(lines: list[str], status: int) -> str:

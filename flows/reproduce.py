@@ -5,19 +5,15 @@ Run as a program (``python -m flows.reproduce``) it needs no server; with PREFEC
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
-from uuid import UUID
+from typing import Any
 
-from httpx import HTTPError
-from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, StateDetails
-from prefect.exceptions import PrefectException
 from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
@@ -27,18 +23,16 @@ from prefect.tasks import exponential_backoff
 from flows import results
 from flows.dag import Stage, cores, read_stages, threads_each
 from flows.experiment import overridden, text_not_in_git
+from flows.listener import Listener
 from flows.pools import Placed, check_pools, place
-from flows.repro import Outcome, Runner
+from flows.repro import Hear, Outcome, Runner
 from flows.server import temporary_server
+from pipeline.artifacts import set_aside
 from pipeline.errors import RefrainError
 from pipeline.params import PARAMS_FILE, load_params
-from pipeline.training.progress_line import parse
 
-Repro = Callable[[Stage, Callable[[str], None]], Outcome]
+Repro = Callable[[Stage, Hear], Outcome]
 """Runs a stage, and passes its output on line by line."""
-
-PROGRESS_SECONDS = 1
-"""Between two updates of an artifact, each of which waits for the server."""
 
 
 @flow(name="reproduce")
@@ -87,13 +81,15 @@ def run_stages(
     most = max_parallel or cores()
     stages = read_stages(folder, targets, force)
     placed = place(stages, pools)
-    if placed:
-        check_pools(folder, placed.values())
+    if pools:
+        check_pools(folder, pools)
+        with chdir(folder):
+            set_aside(load_params().models)  # as evaluate and generate do where they run
     at_work = [replace(stage, to_run=stage.to_run and stage.name not in placed) for stage in stages]
     threads = threads_each(at_work, most, cores())
     here, elsewhere = Runner(folder, most), Placed(folder)
 
-    def repro(stage: Stage, hear: Callable[[str], None]) -> Outcome:
+    def repro(stage: Stage, hear: Hear) -> Outcome:
         if stage.name in placed:
             return elsewhere.repro(stage, placed[stage.name], force, hear)
         return here.repro(stage.name, threads[stage.name], force, hear)
@@ -109,8 +105,10 @@ def run_stages(
             )
         wait(list(futures.values()))
     finally:
-        here.stop()
-        elsewhere.stop()
+        try:
+            elsewhere.stop()
+        finally:
+            here.stop()
     return summary({name: future.state for name, future in futures.items()})
 
 
@@ -140,44 +138,6 @@ def run_stage(stage: Stage, repro: Repro) -> State[None]:
     if outcome.cached:
         return Completed(name="Cached", message="nothing that it depends on has changed")
     return Completed(message=f"ran in {outcome.seconds:.1f} s {outcome.how}")
-
-
-class Listener:
-    """Passes a stage's output on to the log, and a training's progress to an artifact.
-
-    A server that does not take the progress costs the picture of it, not the training.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._log = get_run_logger()
-        self._artifact: UUID | None = None
-        self._told = 0.0
-
-    def line(self, line: str) -> None:
-        """Hear one line."""
-        self._log.info(line)
-        progress = parse(line)
-        if not progress:
-            return
-        if self._artifact is None or time.monotonic() - self._told >= PROGRESS_SECONDS:
-            self._told = time.monotonic()
-            self._show(100 * progress.epoch / progress.epochs, line)
-
-    def finish(self) -> None:
-        """The stage has come to its end: early stopping may have ended it before the last epoch."""
-        if self._artifact is not None:
-            self._show(100.0, None)
-
-    def _show(self, percent: float, line: str | None) -> None:
-        try:
-            if self._artifact is None:
-                key = f"progress-{results.slug(self._name)}"
-                self._artifact = cast(UUID, create_progress_artifact(percent, key=key, description=line))
-            else:
-                update_progress_artifact(self._artifact, percent, description=line)
-        except (PrefectException, HTTPError) as error:
-            self._log.warning("progress is not shown: %s", error)
 
 
 def summary(states: dict[str, State[None]]) -> State[None]:

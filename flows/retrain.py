@@ -19,9 +19,9 @@ from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
 from flows import results
+from flows.dag import has_remote
 from flows.gate import Comparison, compare, refusals
 from flows.git import git, succeeds
-from flows.parcel import has_remote
 from flows.repro import Runner
 from flows.reproduce import add_pools, run_stages
 from flows.server import temporary_server

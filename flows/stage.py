@@ -10,41 +10,42 @@ from pathlib import Path
 from uuid import UUID
 
 from dvc.repo import Repo
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State, StateDetails
 from prefect.input import create_flow_run_input, read_flow_run_input
 from prefect.states import Completed, Failed
 
 from flows.dag import cores, find_stage
-from flows.git import git, succeeds
+from flows.git import succeeds
+from flows.listener import Listener
 from flows.parcel import RESULTS, Order, collect, write_workspace
 from flows.repro import Outcome, Runner
-from flows.reproduce import Listener
 from flows.results import slug
 from flows.texts import fetch_texts
 from flows.worktree import alone, checked_out, root
-from pipeline.errors import RefrainError
+from pipeline.errors import MayPassError, RefrainError
 from pipeline.params import PARAMS_FILE, load_params
 
 
 @flow(name="stage")
-def stage(name: str, run: UUID, order: str) -> State[None]:
-    """Run stage ``name`` as the flow run ``run`` has ordered it, under the key ``order`` of its inputs."""
+def stage(run: UUID, order: str) -> State[None]:
+    """Run the stage that the flow run ``run`` has ordered, under the key ``order`` of its inputs."""
     started = time.monotonic()
     try:
         outcome = carry_out(Path.cwd(), Order.model_validate(read_flow_run_input(order, flow_run_id=run)))
     except RefrainError as error:
-        return Failed(message=str(error))
+        outcome = Outcome(0, error=str(error), may_pass=isinstance(error, MayPassError))
     if outcome.error is not None:
         return Failed(message=outcome.error, state_details=StateDetails(retriable=outcome.may_pass))
-    return Completed(message=f"{name}: ran and sent in {time.monotonic() - started:.1f} s")
+    return Completed(message=f"ran and sent in {time.monotonic() - started:.1f} s")
 
 
 def carry_out(folder: Path, order: Order) -> Outcome:
     """Run a stage in a worktree of the clone that holds ``folder``; leave the results with this flow run."""
-    main, name = root(folder), f"refrain-{slug(order.stage)}"
-    have_commit(main, order.revision)
-    with alone(main, name, wait=True), checked_out(main, name, order.revision) as tree:
+    main, name, log = root(folder), f"refrain-{slug(order.stage)}", get_run_logger().info
+    with alone(main, "refrain-fetch", wait=log):  # git fetches only once at a time
+        have_commit(main, order.revision)
+    with alone(main, name, wait=log), checked_out(main, name, order.revision) as tree:
         write_workspace(tree, order.patch)
         runner = Runner(tree, 1)
         try:
@@ -77,9 +78,9 @@ def work(tree: Path, main: Path, order: Order, runner: Runner) -> Outcome:
 
 def have_commit(main: Path, revision: str) -> None:
     """Fetch a commit if it is not there; :class:`RefrainError` if no remote has it."""
+    if succeeds(main, "cat-file", "-e", f"{revision}^{{commit}}"):
+        return
+    reached = succeeds(main, "fetch", "--quiet", "--all")  # perhaps not all of them, but the one that has it
     if not succeeds(main, "cat-file", "-e", f"{revision}^{{commit}}"):
-        git(main, "fetch", "--quiet", "--all")
-        if not succeeds(main, "cat-file", "-e", f"{revision}^{{commit}}"):
-            raise RefrainError(
-                f"commit {revision[:8]} is not known on this stage's machine, {main}: git push it"
-            )
+        text = f"commit {revision[:8]} is not known on this stage's machine, {main}"
+        raise RefrainError(f"{text}: git push it") if reached else MayPassError(f"{text}: git fetch failed")

@@ -7,7 +7,7 @@ away by the next one, which goes on from its checkpoints.
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,17 +68,21 @@ def checked_out(main: Path, name: str, commit: str) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(main: Path, name: str, wait: bool = False) -> Iterator[None]:
+def alone(main: Path, name: str, wait: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold a lock that the system lets go of when this process ends, however it ends.
 
-    Raises :class:`RefrainError` if another one has it and this is not to ``wait``.
+    If another one has it: raises :class:`RefrainError`, or tells ``wait`` and waits.
     """
     path = _common(main) / f"{name}.lock"
     with path.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RefrainError(f"another run is at work here ({path} is locked)") from None
+            busy = f"another run is at work here ({path} is locked)"
+            if wait is None:
+                raise RefrainError(busy) from None
+            wait(f"{busy}: waiting for its end")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

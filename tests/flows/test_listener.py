@@ -5,7 +5,7 @@ import logging
 import httpx
 import pytest
 
-from flows import reproduce
+from flows import listener
 from pipeline.training.progress_line import ProgressLine
 
 
@@ -15,9 +15,9 @@ def test_progress_that_the_server_does_not_take_is_a_warning_and_no_failure(
     def refuse(*_: object, **__: object) -> None:
         raise httpx.ConnectError("no server")
 
-    monkeypatch.setattr(reproduce, "get_run_logger", logging.getLogger)
-    monkeypatch.setattr(reproduce, "create_progress_artifact", refuse)
-    hear = reproduce.Listener("train@rnn")
+    monkeypatch.setattr(listener, "get_run_logger", logging.getLogger)
+    monkeypatch.setattr(listener, "create_progress_artifact", refuse)
+    hear = listener.Listener("train@rnn")
     hear.line(str(ProgressLine("rnn", 1, 2, 30.0, None, 1000.0)))
     hear.finish()
     assert "progress is not shown: no server" in caplog.text

@@ -14,7 +14,7 @@ from flows.dag import Stage
 from flows.parcel import adopt, collect, read_workspace, write_workspace
 from flows.pools import place
 from flows.results import slug
-from pipeline.errors import RefrainError
+from flows.texts import fetch_texts
 from tests.conftest import Project
 from tests.flows.conftest import Api, run_flow
 from tests.flows.test_deployment import put_on_server, wait_for
@@ -77,8 +77,21 @@ def test_a_pool_is_found_by_name_before_label() -> None:
         "train@gru": "gpu",
     }
     assert place(GRAPH, {}) == {}
-    with pytest.raises(RefrainError, match="there is no stage or label 'trainings'; there are build_vocab, "):
-        place(GRAPH, {"trainings": "gpu"})
+
+
+def test_a_text_that_git_ignores_is_taken_from_the_workers_clone(project: Project, tmp_path: Path) -> None:
+    (project.folder / "data/raw/mine").mkdir()
+    (project.folder / "data/raw/mine/a.txt").write_text("a")
+    tree = clone(project, tmp_path / "tree")
+    for corpus in (
+        "data/raw/mine",
+        "data/raw/lyrics.txt",
+        str(tmp_path / "elsewhere"),
+        "https://example.org/a",
+    ):
+        fetch_texts(tree.folder, project.folder, corpus, print)
+    assert (tree.folder / "data/raw/mine/a.txt").read_text() == "a"
+    assert tree.run("git", "status", "--porcelain").stdout == ""
 
 
 def test_a_workspace_travels_as_it_is(finished: Project, again: Project, tmp_path: Path) -> None:
@@ -87,8 +100,10 @@ def test_a_workspace_travels_as_it_is(finished: Project, again: Project, tmp_pat
     (again.folder / "new.bin").write_bytes(bytes(range(256)))
     (again.folder / "reports/samples.md").unlink()
     (again.folder / "text.txt").write_bytes(b"\r\nlatin: \xe9 \n  trailing  ")
+    objects = again.run("git", "count-objects").stdout
     revision, patch = read_workspace(again.folder)
     assert again.run("git", "diff", "--cached", "--name-only").stdout == "", "nobody's index is touched"
+    assert again.run("git", "count-objects").stdout == objects, "and nothing is left in git"
     write_workspace(other.folder, patch)
     assert other.run("git", "rev-parse", "HEAD").stdout.strip() == revision
     names = again.run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.split()
@@ -148,6 +163,14 @@ def test_stages_run_in_the_clones_of_their_pools(
     assert "up to date" in home.run("dvc", "status").stdout
     assert home.run("dvc", "repro").stdout.count("didn't change, skipping") == len(STAGES)
 
+    with (home.folder / "pipeline/text/normalize.py").open("a", encoding="utf-8") as file:
+        file.write("# A comment, which changes the code that texts depend on, but not what comes of it.\n")
+    result = run_flow(home, "reproduce", "train", "--pool", "training=gpu")  # where no worker is any more
+    assert result.returncode == 0, result.stderr
+    states = {"build_vocab": "Completed", "train@rnn": "Cached", "train@gru": "Cached"}
+    api.task_runs(api.flow_runs()[0]["id"], states)
+    home.run("git", "checkout", "pipeline")
+
     alone = clone(home, tmp_path / "alone")
     alone.edit("  max_chars: 3000", "  max_chars: 2900")
     alone.run("dvc", "repro")
@@ -158,7 +181,8 @@ def test_stages_run_in_the_clones_of_their_pools(
             "a worker's own files are not touched"
         )
         locks = {path.name for path in (project.folder / ".git").glob("refrain-*.lock")}
-        assert locks == {f"refrain-{slug(name)}.lock" for name, where in WHERE.items() if where == pool}
+        ran = [slug(name) for name, where in WHERE.items() if where == pool]
+        assert locks == {f"refrain-{name}.lock" for name in [*ran, "fetch"]}
 
 
 @pytest.mark.server
@@ -249,7 +273,7 @@ def test_errors_of_placed_stages_are_the_stages_own(home: Project, api: Api, tmp
         home.commit("not known there")
         result = run_flow(home, "reproduce", "train@gru", "--pool", "training=gpu")
         assert "is not known on this stage's machine" in result.stderr
-        assert api.flow_runs()
+        assert placed(api, set())[0]["state"]["message"].endswith("git push it")
 
 
 @pytest.mark.server
