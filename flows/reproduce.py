@@ -84,7 +84,7 @@ def run_stages(
     if pools:
         check_pools(folder, pools)
         with chdir(folder):
-            set_aside(load_params().models)  # as evaluate and generate do where they run
+            set_aside(load_params().models)  # as stages that look at models do where they run
     at_work = [replace(stage, to_run=stage.to_run and stage.name not in placed) for stage in stages]
     threads = threads_each(at_work, most, cores())
     here, elsewhere = Runner(folder, most), Placed(folder)
