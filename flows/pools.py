@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -16,6 +17,12 @@ from httpx import HTTPError
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, WorkerStatus
 from prefect.deployments import run_deployment
+from prefect.events.filters import (
+    EventFilter,
+    EventNameFilter,
+    EventOccurredFilter,
+    EventResourceFilter,
+)
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.input import create_flow_run_input, delete_flow_run_input, read_flow_run_input
 from prefect.runtime import flow_run
@@ -28,11 +35,11 @@ from pipeline.errors import RefrainError, first_line
 
 POLL_SECONDS = 1
 
-ALONE_SECONDS = 15
-"""How often it is asked whether a pool has a worker."""
+LOOK_SECONDS = 15
+"""How often it is asked whether a pool has a worker, and whether what it has begun still lives."""
 
-GONE_SECONDS = 300
-"""A stage that runs where no worker has been seen for so long is taken to be lost."""
+GONE_SECONDS = 150
+"""What has begun and given no heartbeat (every 30 s, pyproject.toml) for so long is taken to be lost."""
 
 
 def place(stages: Iterable[Stage], pools: Mapping[str, str]) -> dict[str, str]:
@@ -145,25 +152,30 @@ class Placed:
 
     def _wait(self, run: UUID, pool: str, hear: Hear) -> State[None] | None:
         """The state in which a flow run has ended; None after :meth:`stop`. Says if no worker is there."""
-        seen = asked = time.monotonic()
+        seen = looked = time.monotonic()
         with get_client(sync_client=True) as client:
             while not self.stopped:
-                with suppress(HTTPError):  # a server that is away for a while: what is placed goes on
+                now = time.monotonic()
+                try:
                     found = client.read_flow_run(run)
-                    now = time.monotonic()
                     if found.state and found.state.is_final():
                         self._runs.discard(run)
                         return found.state
-                    if now - asked > ALONE_SECONDS:
-                        asked = now
-                        if _has_worker(client, pool):
+                    if now - looked > LOOK_SECONDS:
+                        looked = now
+                        if found.state and found.state.is_scheduled():
                             seen = now
-                        elif found.start_time is None:
-                            hear(f"pool {pool} has no worker: `make worker POOL={pool}` on its machine")
+                            if not _has_worker(client, pool):
+                                hear(f"pool {pool} has no worker: `make worker POOL={pool}` on its machine")
+                        elif _has_heartbeat(client, run):
+                            seen = now
                         elif now - seen > GONE_SECONDS:
+                            lost: State[None] = Crashed(message=f"pool {pool}: what ran it is gone")
+                            client.set_flow_run_state(run, lost, force=True)
                             self._runs.discard(run)
-                            _cancel(run)
-                            return Crashed(message=f"pool {pool}: the worker that had it is gone")
+                            return lost
+                except HTTPError:  # a server that is away for a while: what is placed goes on
+                    seen = now
                 time.sleep(POLL_SECONDS)
         return None
 
@@ -175,3 +187,14 @@ def _cancel(run: UUID) -> None:
 
 def _has_worker(client: SyncPrefectClient, pool: str) -> bool:
     return any(w.status == WorkerStatus.ONLINE for w in client.read_workers_for_work_pool(pool))
+
+
+def _has_heartbeat(client: SyncPrefectClient, run: UUID) -> bool:
+    """Whether a flow run has lately given a sign of life."""
+    since = datetime.now(UTC) - timedelta(seconds=4 * LOOK_SECONDS)
+    heartbeats = EventFilter(
+        event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+        resource=EventResourceFilter(id=[f"prefect.flow-run.{run}"]),
+        occurred=EventOccurredFilter.model_validate({"since": since}),
+    )
+    return bool(client.read_events(filter=heartbeats, limit=1).events)
