@@ -38,8 +38,11 @@ POLL_SECONDS = 1
 LOOK_SECONDS = 15
 """How often it is asked whether a pool has a worker, and whether what it has begun still lives."""
 
+LATELY_SECONDS = 60
+"""Two heartbeats of a flow run (pyproject.toml)."""
+
 GONE_SECONDS = 150
-"""What has begun and given no heartbeat (every 30 s, pyproject.toml) for so long is taken to be lost."""
+"""What has begun and given no heartbeat for so long is taken to be lost."""
 
 
 def place(stages: Iterable[Stage], pools: Mapping[str, str]) -> dict[str, str]:
@@ -191,7 +194,7 @@ def _has_worker(client: SyncPrefectClient, pool: str) -> bool:
 
 def _has_heartbeat(client: SyncPrefectClient, run: UUID) -> bool:
     """Whether a flow run has lately given a sign of life."""
-    since = datetime.now(UTC) - timedelta(seconds=4 * LOOK_SECONDS)
+    since = datetime.now(UTC) - timedelta(seconds=LATELY_SECONDS)
     heartbeats = EventFilter(
         event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
         resource=EventResourceFilter(id=[f"prefect.flow-run.{run}"]),

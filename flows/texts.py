@@ -10,7 +10,7 @@ from pipeline.text.catalog import CATALOG_FILE, RAW, load_catalog
 
 
 def fetch_texts(tree: Path, main: Path, corpus: str, hear: Hear) -> None:
-    """Bring the text ``corpus`` to the worktree ``tree`` of ``main``: of the catalogue, or that of ``main``.
+    """Bring the text ``corpus`` to the worktree ``tree`` of ``main``: of the catalogue, or ignored by git.
 
     Of the catalogue, what has a checksum is copied from ``main`` where that has it; of a folder of texts,
     those that ``main`` has are taken.
@@ -24,7 +24,8 @@ def fetch_texts(tree: Path, main: Path, corpus: str, hear: Hear) -> None:
                 command = ["-m", "pipeline.text.catalog", "fetch", name]
                 run_program(command, tree, {"REFRAIN_CORPORA": str(main / RAW)} if known else {}, hear)
     ours, there = main / corpus, tree / corpus  # the same, where the path is absolute
-    if "://" not in corpus and ours.exists() and not there.exists():
+    # Only what git ignores: a run that commits its worktree would commit any other text with it.
+    if not there.exists() and ours.exists() and succeeds(main, "check-ignore", "--quiet", corpus):
         there.parent.mkdir(parents=True, exist_ok=True)
         if ours.is_dir():
             shutil.copytree(ours, there, copy_function=_link)
@@ -35,6 +36,8 @@ def fetch_texts(tree: Path, main: Path, corpus: str, hear: Hear) -> None:
 def _link(text: str | Path, there: str | Path) -> None:
     """The same file, or a copy where the file system has no links."""
     try:
-        os.link(text, there)
+        os.link(
+            Path(text).resolve(), there
+        )  # of a symbolic link, what it means: there it would lead elsewhere
     except OSError:
         shutil.copy(text, there)

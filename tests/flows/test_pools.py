@@ -81,14 +81,12 @@ def test_a_pool_is_found_by_name_before_label() -> None:
 
 def test_a_text_that_git_ignores_is_taken_from_the_workers_clone(project: Project, tmp_path: Path) -> None:
     (project.folder / "data/raw/mine").mkdir()
-    (project.folder / "data/raw/mine/a.txt").write_text("a")
+    (tmp_path / "large.txt").write_text("a")
+    (project.folder / "data/raw/mine/a.txt").symlink_to("../../../../large.txt")
+    (project.folder / "mine.txt").write_text("neither in git nor ignored")
     tree = clone(project, tmp_path / "tree")
-    for corpus in (
-        "data/raw/mine",
-        "data/raw/lyrics.txt",
-        str(tmp_path / "elsewhere"),
-        "https://example.org/a",
-    ):
+    elsewhere = [str(tmp_path / "elsewhere"), "https://example.org/a"]
+    for corpus in ("data/raw/mine", "data/raw/lyrics.txt", "mine.txt", *elsewhere):
         fetch_texts(tree.folder, project.folder, corpus, print)
     assert (tree.folder / "data/raw/mine/a.txt").read_text() == "a"
     assert tree.run("git", "status", "--porcelain").stdout == ""
