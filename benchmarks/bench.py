@@ -23,9 +23,9 @@ import torch
 from benchmarks import machine, setups, textbook
 from pipeline import device
 from pipeline.artifacts import write_bytes
-from pipeline.inference.sampling import Decoding, generate
-from pipeline.text.encoding import Shard, write_shard
-from pipeline.text.vocab import Span, VocabFile, build_vocab, count_chars
+from pipeline.generation.decoding import Decoding, generate
+from pipeline.data.encoding import Shard, write_shard
+from pipeline.text.vocab import Placement, VocabFile, build_vocab, count_chars
 
 ROUNDS = 9
 
@@ -115,7 +115,7 @@ def encoding(language: str, bar: float) -> Figure:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             vocab = build_vocab(count_chars(chunks), unk=False, min_count=1)
-            stored = VocabFile(vocab, "", (Span("", 0, len(text), ""),))
+            stored = VocabFile(vocab, "", (Placement("", 0, len(text), ""),))
             ids = map(vocab.encode, chunks)
             write_shard(Path(folder), Shard("train", len(text), 0, 0, len(text)), ids, stored)
             return megabytes / (time.perf_counter() - start)

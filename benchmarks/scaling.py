@@ -30,8 +30,8 @@ from pipeline import device
 from pipeline.artifacts import ENCODED, VOCAB, write_json
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.params import Params, load_params
-from pipeline.text.batches import Text
-from pipeline.text.encoded import EncodedText
+from pipeline.data.batches import Text
+from pipeline.data.encoded import EncodedText
 from pipeline.text.vocab import read_vocab
 from pipeline.training.ranks import ALONE, Ranks, join
 from pipeline.training.trainer import Hooks, Trainer

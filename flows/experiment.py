@@ -9,7 +9,7 @@ from dvc.utils.hydra import apply_overrides
 
 from flows.git import succeeds
 from pipeline.errors import RefrainError, first_line
-from pipeline.params import PARAMS_FILE, Params, load_params
+from pipeline.params.load import PARAMS_FILE, Params, load_params
 
 
 def overridden(path: Path, overrides: list[str]) -> Params:

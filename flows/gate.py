@@ -2,11 +2,32 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from pipeline.params import BASELINES
+from pydantic import Field, ValidationError
+
+from pipeline.errors import RefrainError
+from pipeline.params.explain import explain
+from pipeline.params.load import BASELINES, PARAMS_FILE, Params
+from pipeline.params.sections import Section
 from pipeline.reporting.tables import Metrics, format_perplexity
 
+class GateParams(Section):
+    """``gate`` in ``params.yaml``."""
+
+    max_regression: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
+    """How much worse a model's held-out perplexity may get in an unattended run; 0.01: one per cent."""
+
+
 HELD_OUT = ("valid", "test")
+
+
+def read_gate(params: Params) -> GateParams:
+    """The gate's own section; :class:`RefrainError` naming what is wrong in it."""
+    try:
+        return GateParams.model_validate(params.gate)
+    except ValidationError as error:
+        raise RefrainError(f"{PARAMS_FILE}: {explain(error, 'gate', GateParams)}") from None
 
 
 @dataclass(frozen=True)

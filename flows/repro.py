@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.errors import MayPassError, RefrainError
+from pipeline.errors import TransientError, RefrainError
 
 STOP_SECONDS = 20
 """How long a stopped stage may take to write its checkpoint."""
@@ -140,7 +140,7 @@ def run_program(arguments: list[str], folder: Path, variables: dict[str, str], h
     for line in lines:
         hear(line)
     if result.returncode:
-        kind = MayPassError if result.returncode == os.EX_TEMPFAIL else RefrainError
+        kind = TransientError if result.returncode == os.EX_TEMPFAIL else RefrainError
         raise kind(what_went_wrong(lines, result.returncode))
 
 

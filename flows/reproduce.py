@@ -27,9 +27,9 @@ from flows.listener import Listener
 from flows.pools import Placed, check_pools, place
 from flows.repro import Hear, Outcome, Runner
 from flows.server import temporary_server
-from pipeline.artifacts import set_aside
+from pipeline.artifacts import archive_removed_models
 from pipeline.errors import RefrainError
-from pipeline.params import PARAMS_FILE, load_params
+from pipeline.params.load import PARAMS_FILE, load_params
 
 Repro = Callable[[Stage, Hear], Outcome]
 """Runs a stage, and passes its output on line by line."""
@@ -84,7 +84,7 @@ def run_stages(
     if pools:
         check_pools(folder, pools)
         with chdir(folder):
-            set_aside(load_params().models)  # as stages that look at models do where they run
+            archive_removed_models(load_params().models)  # as stages that look at models do where they run
     at_work = [replace(stage, to_run=stage.to_run and stage.name not in placed) for stage in stages]
     threads = threads_each(at_work, most, cores())
     here, elsewhere = Runner(folder, most), Placed(folder)

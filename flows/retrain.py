@@ -20,7 +20,7 @@ from prefect.tasks import exponential_backoff
 
 from flows import results
 from flows.dag import has_remote
-from flows.gate import Comparison, compare, refusals
+from flows.gate import Comparison, compare, read_gate, refusals
 from flows.git import git, succeeds
 from flows.repro import Runner
 from flows.reproduce import add_pools, run_stages
@@ -29,7 +29,7 @@ from flows.texts import fetch_texts
 from flows.worktree import Tree, land, upstream, worktree
 from pipeline import artifacts
 from pipeline.errors import RefrainError
-from pipeline.params import PARAMS_FILE, load_params
+from pipeline.params.load import PARAMS_FILE, load_params
 from pipeline.reporting.tables import Metrics, format_perplexity, read_metrics
 
 
@@ -65,7 +65,7 @@ def retrain_in(tree: Tree, push: bool, max_parallel: int | None, pools: dict[str
     changed = bool(git(tree.path, "status", "--porcelain"))
     if changed:
         comparisons = compare(accepted_metrics(tree), read_metrics(tree.path / artifacts.METRICS))
-        reasons = gate(comparisons, params.gate.max_regression)
+        reasons = gate(comparisons, read_gate(params).max_regression)
         if reasons:
             return Failed(message="; ".join(reasons))
         commit_all(tree, comparisons)

@@ -23,8 +23,8 @@ from flows.repro import Outcome, Runner
 from flows.results import slug
 from flows.texts import fetch_texts
 from flows.worktree import alone, checked_out, root
-from pipeline.errors import MayPassError, RefrainError
-from pipeline.params import PARAMS_FILE, load_params
+from pipeline.errors import TransientError, RefrainError
+from pipeline.params.load import PARAMS_FILE, load_params
 
 
 @flow(name="stage")
@@ -34,7 +34,7 @@ def stage(run: UUID, order: str) -> State[None]:
     try:
         outcome = carry_out(Path.cwd(), Order.model_validate(read_flow_run_input(order, flow_run_id=run)))
     except RefrainError as error:
-        outcome = Outcome(0, error=str(error), may_pass=isinstance(error, MayPassError))
+        outcome = Outcome(0, error=str(error), may_pass=isinstance(error, TransientError))
     if outcome.error is not None:
         return Failed(message=outcome.error, state_details=StateDetails(retriable=outcome.may_pass))
     return Completed(message=f"ran and sent in {time.monotonic() - started:.1f} s")
@@ -83,4 +83,4 @@ def have_commit(main: Path, revision: str) -> None:
     reached = succeeds(main, "fetch", "--quiet", "--all")  # perhaps not all of them, but the one that has it
     if not succeeds(main, "cat-file", "-e", f"{revision}^{{commit}}"):
         text = f"commit {revision[:8]} is not known on this stage's machine, {main}"
-        raise RefrainError(f"{text}: git push it") if reached else MayPassError(f"{text}: git fetch failed")
+        raise RefrainError(f"{text}: git push it") if reached else TransientError(f"{text}: git fetch failed")

@@ -1,8 +1,8 @@
-"""Where artifacts live, and how they are written: whole or not at all.
+"""Where artifacts are, and how they are written: whole or not at all.
 
-Every write goes to a temporary neighbour, is flushed to the disk and renamed to the target, so a process
-killed at any instant leaves the old artifact or the new one (of a folder, for an instant, neither), and never
-a part of one.
+Every write goes to a temporary neighbour, is flushed to the disk and renamed to the target. A process killed
+at any instant leaves the old artifact or the new one (of a folder, for an instant, neither), never a part of
+one.
 """
 
 import hashlib
@@ -17,20 +17,27 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+CODE = Path("code.json")
 VOCAB = Path("data/vocab.parquet")
 ENCODED = Path("data/encoded")
 MODELS = Path("models")
-CHECKPOINTS = Path(".checkpoints")
 REPORTS = Path("reports")
 TRAIN_REPORTS = REPORTS / "train"
+EVALUATIONS = REPORTS / "evaluate"
+BASELINES = REPORTS / "baselines.json"
+GENERATED = REPORTS / "generate"
 METRICS = REPORTS / "metrics.json"
 SAMPLES = REPORTS / "samples.jsonl"
 SAMPLES_MD = REPORTS / "samples.md"
 INDEX = REPORTS / "index.html"
 CURVES = REPORTS / "curves.svg"
-TIMINGS = REPORTS / "timings"
+
 DVC_LOCK = Path("dvc.lock")
-UNUSED = Path(".unused")
+
+# Not artifacts: DVC and git do not know these.
+TIMINGS = REPORTS / "timings"
+CHECKPOINTS = Path(".checkpoints")
+ARCHIVE = Path(".archive")
 
 
 def model_path(name: str) -> Path:
@@ -39,24 +46,45 @@ def model_path(name: str) -> Path:
 
 
 def checkpoint_path(name: str) -> Path:
-    """The checkpoint of a training under way: outside DVC's outputs, which DVC deletes before a run."""
+    """The checkpoint of a training under way: outside DVC's outputs, which DVC deletes before a stage runs."""
     return CHECKPOINTS / f"{name}.safetensors"
 
 
 def close_checkpoint(name: str) -> None:
-    """Note which model the checkpoint led to: until DVC has recorded it, the checkpoint may be needed."""
-    write_text(_note(name), hashlib.md5(model_path(name).read_bytes(), usedforsecurity=False).hexdigest())
+    """Note, at the end of a training, which model its checkpoint led to.
+
+    The checkpoint stays until DVC has recorded the model: if the run is killed in between, the next one need
+    not train again.
+    """
+    digest = hashlib.md5(model_path(name).read_bytes(), usedforsecurity=False).hexdigest()
+    write_text(_note(name), digest)
 
 
-def drop_closed_checkpoint(name: str) -> None:
-    """Delete a checkpoint whose model stands in ``dvc.lock``: it has served."""
-    if _note(name).exists() and DVC_LOCK.exists() and _note(name).read_text() in DVC_LOCK.read_text("utf-8"):
+def drop_recorded_checkpoint(name: str) -> None:
+    """Delete the checkpoint of a training whose model stands in ``dvc.lock``."""
+    note = _note(name)
+    if note.exists() and DVC_LOCK.exists() and note.read_text() in DVC_LOCK.read_text("utf-8"):
         checkpoint_path(name).unlink(missing_ok=True)
-        _note(name).unlink()
+        note.unlink()
 
 
 def _note(name: str) -> Path:
     return checkpoint_path(name).with_suffix(".md5")
+
+
+def train_report(name: str) -> Path:
+    """Learning curves and samples of the training of model ``name``."""
+    return TRAIN_REPORTS / name
+
+
+def evaluation_path(name: str) -> Path:
+    """Held-out figures of model ``name``, or of the baselines."""
+    return EVALUATIONS / f"{name}.json"
+
+
+def samples_path(name: str) -> Path:
+    """Text that model ``name`` wrote."""
+    return GENERATED / f"{name}.jsonl"
 
 
 @contextmanager
@@ -108,28 +136,25 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes, as ``sha256sum`` prints it."""
+    """SHA-256 of a file's bytes, as ``sha256sum`` prints it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def set_aside(models: Collection[str]) -> None:
-    """Move what remains of models that are no longer in ``params.yaml`` to ``.unused``.
+def archive_removed_models(models: Collection[str]) -> None:
+    """Move what remains of models that are no longer in ``params.yaml`` to ``.archive``.
 
-    Stages depend on the folders of all models as wholes: a file left behind would make ``dvc.lock`` name
-    results that no other clone can have.
+    The report depends on whole folders: a file left behind in one would put results into ``dvc.lock`` that no
+    other clone can have.
     """
-    found = [*MODELS.glob("*.safetensors"), *TRAIN_REPORTS.glob("*/")]
-    for path in found:
+    files = [*MODELS.glob("*.safetensors"), *EVALUATIONS.glob("*.json"), *GENERATED.glob("*.jsonl")]
+    for path in [*files, *TRAIN_REPORTS.glob("*/")]:
         if path.stem not in models:
-            target = UNUSED / path
+            target = ARCHIVE / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                if path.is_dir():
-                    shutil.rmtree(target, ignore_errors=True)
-                path.replace(target)
-            except FileNotFoundError:
-                continue  # another stage, run side by side, was first
+            if target.is_dir():
+                shutil.rmtree(target)
+            path.replace(target)
             log.info("%s: no such model in params.yaml any more: moved to %s", path, target)
 
 

@@ -29,7 +29,8 @@ def choose_device(name: str) -> torch.device:
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in present:
         raise RefrainError(
-            f"params.yaml: device: {name!r} is not on this machine; it has: auto, {', '.join(present)}"
+            f"params.yaml: runtime.device: {name!r} is not on this machine, which has: auto, "
+            f"{', '.join(present)}"
         )
     return torch.device(wanted)
 

@@ -1,12 +1,24 @@
-"""The one exception that users see."""
+"""The language of failure: what users can mend, and what another try may help.
+
+Programs turn these into exit statuses in :mod:`pipeline.program`; flows turn them into states of Prefect.
+"""
+
+import os
+
+EXIT_STATUS = 1
+TRANSIENT_EXIT_STATUS = os.EX_TEMPFAIL
 
 
 class RefrainError(Exception):
     """Something the user can mend. Its message is one line: what is wrong, where, what to do."""
 
+    exit_status = EXIT_STATUS
 
-class MayPassError(RefrainError):
-    """One that another try may mend, such as a lost connection. Programs end with status 75 (EX_TEMPFAIL)."""
+
+class TransientError(RefrainError):
+    """Another try may help: a lost connection, a server that is down, a process that was killed."""
+
+    exit_status = TRANSIENT_EXIT_STATUS
 
 
 def first_line(error: BaseException) -> str:
@@ -15,8 +27,8 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def can_be_mended(error: Exception) -> bool:
-    """Whether a line is enough: ours; the system's (a full disk, no permission); too little memory."""
+def is_for_user(error: BaseException) -> bool:
+    """Whether a line is enough: ours, the system's (full disk, no permission), too little memory."""
     return isinstance(error, RefrainError | OSError | MemoryError) or (
         # as PyTorch says it
         isinstance(error, RuntimeError) and ("out of memory" in str(error) or "allocate memory" in str(error))

@@ -2,34 +2,37 @@
 
 import argparse
 import logging
-import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.errors import MayPassError, can_be_mended, first_line
+from pipeline.errors import EXIT_STATUS, RefrainError, first_line, is_for_user
 
 
-def run(main: Callable[..., Any], parser: argparse.ArgumentParser | None = None) -> None:
-    """Call ``main`` with the command line's arguments by name.
+def run_program(
+    main: Callable[..., Any],
+    parser: argparse.ArgumentParser | None = None,
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Call ``main`` with the command line's arguments by name, or with those given.
 
-    What the user can mend ends in one line on stderr and exit status 1 (75 where another try may help);
-    ``--debug`` shows the traceback.
+    What the user can mend ends in one line on stderr and the error's exit status (1; 75 for transient
+    errors); ``--debug`` shows the traceback.
     """
-    parser = parser or argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser = parser or argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    arguments = vars(parser.parse_args())
-    debug = arguments.pop("debug")
+    options = vars(parser.parse_args(arguments))
+    debug = options.pop("debug")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.captureWarnings(True)
     warnings.simplefilter("default" if debug else "ignore")
     try:
-        main(**arguments)
+        main(**options)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if debug or not can_be_mended(error):
+        if debug or not is_for_user(error):
             raise
         print(f"error: {first_line(error)}", file=sys.stderr)
-        sys.exit(os.EX_TEMPFAIL if isinstance(error, MayPassError) else 1)
+        sys.exit(error.exit_status if isinstance(error, RefrainError) else EXIT_STATUS)

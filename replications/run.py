@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from flows.experiment import overridden
 from pipeline.device import choose_device, describe_device, set_up
 from pipeline.errors import RefrainError
-from pipeline.inference.baselines import Baselines
+from pipeline.evaluation.baselines import Baselines
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.params import ModelParams, Params
 from pipeline.program import run

@@ -17,7 +17,7 @@ from pipeline.nn.language_model import CharLM, ModelConfig, detach
 from pipeline.nn.loss import linear_cross_entropy
 from pipeline.params import load_params
 from pipeline.program import run
-from pipeline.text.batches import classic_consecutive
+from pipeline.data.batches import classic_consecutive
 from replications.results import RECIPES, TIMINGS
 from replications.run import encode
 

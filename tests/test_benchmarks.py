@@ -7,7 +7,7 @@ import torch
 
 from benchmarks import scaling, setups, textbook
 from benchmarks.bench import FIGURES, Figure, table
-from pipeline.inference.sampling import Decoding, generate
+from pipeline.generation.decoding import Decoding, generate
 from pipeline.text.vocab import build_vocab, count_chars
 
 

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from pipeline.inference.perplexity import score
-from pipeline.inference.sampling import Decoding, generate
+from pipeline.evaluation.perplexity import score
+from pipeline.generation.decoding import Decoding, generate
 from pipeline.nn.language_model import CharLM, ModelConfig
-from pipeline.training.trainer import Trainer
-from tests.training.common import Recorder, train_params
+from pipeline.params.runtime import RuntimeParams
+from pipeline.training.loop import Trainer
+from tests.support.training import Recorder, train_params
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -21,7 +22,8 @@ def model(cell: str, device: str) -> CharLM:
 
 def trained(cell: str, device: str, recorder: Recorder, sampling: str = "consecutive") -> Trainer:
     params = train_params(sampling=sampling)
-    work = Trainer(model(cell, device), IDS, params, 0, 0, recorder.hooks())
+    runtime = RuntimeParams(checkpoint_seconds=1e-9)
+    work = Trainer(model(cell, device), IDS, params, runtime, 0, recorder.hooks())
     work.run()
     return work
 
@@ -39,8 +41,8 @@ def test_training_follows_the_cpu(cell: str, sampling: str) -> None:
 def test_going_on_from_a_checkpoint_gives_the_same_weights() -> None:
     recorder = Recorder()
     expected = trained("gru", "cuda", recorder).model.state_dict()
-    work = Trainer(model("gru", "cuda"), IDS, train_params(), 0, 1e9, Recorder().hooks())
-    work.restore(recorder.checkpoints[5])
+    work = Trainer(model("gru", "cuda"), IDS, train_params(), RuntimeParams(), 0, Recorder().hooks())
+    work.load_state_dict(recorder.checkpoints[5])
     for name, weight in work.run().items():
         assert torch.equal(weight, expected[name]), name
 

@@ -1,57 +1,95 @@
-"""One recurrent layer over a sequence, by one of three implementations that agree with each other.
+"""Recurrent layers: their weights, and one layer run over a sequence by one of a cell's forms.
 
-``reference`` steps through the equations of :mod:`pipeline.nn.cells` under autograd, ``fused`` has the
-backward passes of :mod:`pipeline.nn.fused`, and ``torch`` calls PyTorch's own layers (cuDNN on CUDA).
-``auto`` is the fastest of them: ``fused`` on CPUs, ``torch`` on other devices.
+``reference`` steps through the cell's equations under autograd, ``fused`` has the backward pass derived by
+hand, ``torch`` calls PyTorch's own layer (cuDNN on CUDA). ``auto`` is the fastest that the cell has:
+``fused`` on CPUs, ``torch`` on other devices, or else the equations. They agree to rounding.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.nn import cells, fused
-from pipeline.nn.cells import State
+from pipeline.errors import RefrainError
+from pipeline.nn.cell import Cell, State, Weights, run_equations
 
 Implementation = Literal["auto", "reference", "torch", "fused"]
-Weights = tuple[Tensor, Tensor, Tensor, Tensor]
-"""``weight_ih, weight_hh, bias_ih, bias_hh``, in the shapes of ``torch.nn``."""
+F = TypeVar("F")
 
-_TORCH = {"rnn_tanh": torch.rnn_tanh, "rnn_relu": torch.rnn_relu, "gru": torch.gru, "lstm": torch.lstm}
+
+class RecurrentWeights(nn.Module):
+    """Weights of all layers, under the names, shapes and initialisation of ``torch.nn.RNN/GRU/LSTM``.
+
+    The input weights of one-hot characters are kept transposed in memory: a character is then a contiguous
+    row of them, and multiplying by a one-hot vector is reading that row.
+    """
+
+    def __init__(
+        self, cell: Cell, vocab_size: int, embedding_size: int | None, hidden_size: int, num_layers: int
+    ) -> None:
+        super().__init__()
+        rows = cell.gates * hidden_size
+        bound = hidden_size**-0.5
+        for layer in range(num_layers):
+            if layer == 0 and not embedding_size:
+                weight_ih = torch.empty(vocab_size, rows).t()
+            else:
+                weight_ih = torch.empty(rows, hidden_size if layer else embedding_size or vocab_size)
+            weights = Weights(weight_ih, torch.empty(rows, hidden_size), torch.empty(rows), torch.empty(rows))
+            for name, tensor in weights._asdict().items():
+                self.register_parameter(f"{name}_l{layer}", nn.Parameter(tensor.uniform_(-bound, bound)))
+
+    def layer(self, index: int) -> Weights:
+        """The weights of one layer."""
+        return Weights(*(self.get_parameter(f"{name}_l{index}") for name in Weights._fields))
 
 
 def run_layer(
-    implementation: Implementation, kind: str, inputs: Tensor, state: State, weights: Weights
+    implementation: Implementation, cell: Cell, inputs: Tensor, state: State, weights: Weights
 ) -> tuple[Tensor, State]:
-    """Outputs ``(num_steps, batch_size, hidden_size)`` and the last state.
+    """Outputs ``(num_steps, batch_size, hidden_size)`` of one layer, and the last state.
 
     ``inputs`` are ids ``(num_steps, batch_size)``, standing for one-hot vectors, or vectors
-    ``(num_steps, batch_size, width)``; each state is ``(batch_size, hidden_size)``.
+    ``(num_steps, batch_size, width)``; each state is ``(batch_size, hidden_size)``. Raises
+    :class:`RefrainError` if the cell has no such form.
     """
-    weight_ih, weight_hh, bias_ih, bias_hh = weights
-    if implementation == "auto":
-        implementation = "fused" if inputs.device.type == "cpu" else "torch"
     if not len(inputs):
-        return weight_hh.new_empty(0, *state[0].shape), state
+        return weights.weight_hh.new_empty(0, *state[0].shape), state
+    if implementation == "auto":
+        implementation = _fastest(cell, inputs.device)
     if implementation == "torch":
-        return _run_torch(kind, inputs, state, weights)
+        return _run_torch(_form(cell.torch, "torch"), inputs, state, weights)
     if inputs.is_floating_point():
-        x = functional.linear(inputs, weight_ih)
+        x = functional.linear(inputs, weights.weight_ih)
     else:
-        x = functional.embedding(inputs, weight_ih.t())
+        x = functional.embedding(inputs, weights.weight_ih.t())
     if implementation == "fused":
-        return fused.run_layer(kind, x, state, weight_hh, bias_ih, bias_hh)
-    return cells.run_layer(kind, x + bias_ih, state, weight_hh, bias_hh)
+        return _form(cell.fused, "fused")(x, state, weights)
+    return run_equations(cell, x, state, weights)
 
 
-def _run_torch(kind: str, inputs: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-    weight_ih = weights[0]
+def _fastest(cell: Cell, device: torch.device) -> Implementation:
+    if device.type == "cpu":
+        return "fused" if cell.fused else "reference"
+    return "torch" if cell.torch else "reference"
+
+
+def _form(form: F | None, name: str) -> F:
+    if form is None:
+        raise RefrainError(f"train.implementation: this cell has no form {name!r}: set it to auto")
+    return form
+
+
+def _run_torch(
+    layer: Callable[..., tuple[Tensor, ...]], inputs: Tensor, state: State, weights: Weights
+) -> tuple[Tensor, State]:
     if not inputs.is_floating_point():
-        inputs = functional.one_hot(inputs, weight_ih.shape[1]).to(weight_ih.dtype)
+        inputs = functional.one_hot(inputs, weights.weight_ih.shape[1]).to(weights.weight_ih.dtype)
     states = tuple(tensor.unsqueeze(0) for tensor in state)
-    before = states if kind == "lstm" else states[0]
+    before = states if len(states) > 1 else states[0]
     flat = tuple(weight.contiguous() for weight in weights)
     with_gradients = torch.is_grad_enabled()
-    output, *after = _TORCH[kind](inputs, before, flat, True, 1, 0.0, with_gradients, False, False)  # type: ignore[operator]
+    output, *after = layer(inputs, before, flat, True, 1, 0.0, with_gradients, False, False)
     return output, tuple(tensor.squeeze(0) for tensor in after)

@@ -1,30 +1,25 @@
-"""Where results come from: code, parameters, versions."""
+"""Where results come from: code, seed, weights, devices, versions."""
 
-import subprocess
-import sys
-from importlib.metadata import version
+from pipeline import artifacts
+from pipeline.code_digest import installed_version
+from pipeline.params.load import Params
+from pipeline.reporting.tables import read_json
 
-PACKAGES = ("torch", "numpy", "pyarrow", "pandas", "dvc")
-
-
-def code_commit() -> str:
-    """The last git commit that changed the code, and whether it has been changed since.
-
-    Not the commit checked out: that one may hold these very results.
-    """
-    commit = _git("log", "-1", "--format=%H", "--", "pipeline")
-    if not commit:
-        return "not in git"
-    changed = _git("status", "--porcelain", "--", "pipeline")
-    return f"{commit} with changes not committed" if changed else commit
+PACKAGES = ("torch", "numpy", "pyarrow", "safetensors")
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
-    python = ".".join(map(str, sys.version_info[:3]))
-    return {"python": python, **{name: version(name) for name in PACKAGES}}
+def provenance(params: Params) -> dict[str, str]:
+    """Facts by name. They are the same in every clone, on every day: no commit, no time, no path."""
+    evaluated = {name: read_json(artifacts.evaluation_path(name)) for name in params.models}
+    return {
+        "code": read_json(artifacts.CODE)["report"],
+        "seed": str(params.seed),
+        **{f"weights of {name}": found["weights_sha256"] for name, found in evaluated.items()},
+        "trained on": ", ".join(f"{name}: {found['trained_on']}" for name, found in evaluated.items()),
+        **package_versions(),
+    }
 
 
-def _git(*arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return result.stdout.strip()
+def package_versions() -> dict[str, str]:
+    """Installed versions of the packages that results depend on."""
+    return {name: installed_version(name) for name in PACKAGES}

@@ -1,14 +1,18 @@
 """The perplexity table, as rows that the terminal and the HTML page show alike."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import artifacts
 from pipeline.errors import RefrainError
-from pipeline.params import BASELINES, SPLITS
+from pipeline.params.load import BASELINES
+from pipeline.params.sections import SPLITS
 
 Metrics = dict[str, dict[str, dict[str, float]]]
+"""Figures by model or baseline, then by split, then by name."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,12 @@ class Row:
     is_baseline: bool
     perplexities: list[str]
     bits: list[str]
+
+
+def collect_metrics(models: Iterable[str]) -> Metrics:
+    """What the stages evaluate and baselines have written, models first."""
+    evaluated = {name: read_json(artifacts.evaluation_path(name))["splits"] for name in models}
+    return {**evaluated, **read_json(artifacts.BASELINES)}
 
 
 def splits_of(metrics: Metrics) -> list[str]:
@@ -42,13 +52,13 @@ def perplexity_rows(metrics: Metrics) -> list[Row]:
 
 
 def format_perplexity(value: float) -> str:
-    """Four digits that count, and no exponent before millions."""
+    """Four significant digits, and no exponent below ten million."""
     return f"{value:.4g}" if value < 1000 or value >= 1e7 else f"{value:,.0f}"
 
 
-def read_metrics(path: Path) -> Metrics:
-    """``reports/metrics.json``; :class:`RefrainError` if it is not there."""
-    return json.loads(_read(path))  # type: ignore[no-any-return]
+def read_json(path: Path) -> Any:
+    """What a report's file holds; :class:`RefrainError` if it is not there."""
+    return json.loads(_read(path))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

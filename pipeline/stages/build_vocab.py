@@ -9,11 +9,26 @@ from numpy.typing import NDArray
 
 from pipeline import artifacts
 from pipeline.errors import RefrainError
-from pipeline.params import load_params
-from pipeline.program import run
-from pipeline.text.corpus import Corpus, Piece, PieceCount, count_piece, first, read_span, split_bounds
-from pipeline.text.vocab import CODE_POINTS, Span, build_vocab, check_prefixes, count_chars, write_vocab
-from pipeline.text.workers import workers
+from pipeline.params.load import load_params
+from pipeline.program import run_program
+from pipeline.text.corpus import (
+    Corpus,
+    PieceCount,
+    count_piece,
+    read_piece,
+    split_bounds,
+    take_characters,
+)
+from pipeline.text.reading import Piece
+from pipeline.text.vocab import (
+    CODE_POINTS,
+    Placement,
+    build_vocab,
+    check_prefixes,
+    count_chars,
+    write_vocab,
+)
+from pipeline.text.workers import parallel_map
 
 log = logging.getLogger(__name__)
 
@@ -23,42 +38,43 @@ def main() -> None:
     params = load_params()
     corpus, normalize = Corpus(params.corpus), params.corpus.normalize
     pieces = corpus.pieces()
-    with workers(params.encode) as over:
-        counts = list(over(partial(count_piece, normalize), pieces))
-    spans = corpus.place(pieces, counts)
-    bounds = split_bounds(spans[-1].stop, params.corpus.split)
-    if not bounds["train"]:
+    with parallel_map(params.runtime) as over_pieces:
+        counts = list(over_pieces(partial(count_piece, normalize), pieces))
+    placements = corpus.placements(pieces, counts)
+    characters = placements[-1].stop
+    training = len(split_bounds(characters, params.corpus.split)["train"])
+    if not training:
         raise RefrainError(
-            f"the training split of {spans[-1].stop} character(s) is empty: use more text, or give "
+            f"the training split of {characters} character(s) is empty: use more text, or give "
             "corpus.split.train more"
         )
-    times = count_first(len(bounds["train"]), normalize, pieces, spans, counts)
-    vocab = build_vocab(times, unk=params.vocab.unk, min_count=params.vocab.min_count)
+    occurrences = count_training(training, normalize, pieces, placements, counts)
+    vocab = build_vocab(occurrences, unk=params.vocab.unk, min_count=params.vocab.min_count)
     check_prefixes(params, vocab)
-    write_vocab(artifacts.VOCAB, vocab, spans)
-    log.info(
-        f"{spans[-1].stop:,} characters, {len(bounds['train']):,} of them for training; "
-        f"vocabulary of {len(vocab):,}"
-    )
+    write_vocab(artifacts.VOCAB, vocab, placements)
+    log.info(f"{characters:,} characters, {training:,} of them for training; vocabulary of {len(vocab):,}")
 
 
-def count_first(
+def count_training(
     characters: int,
     normalize: str,
     pieces: Sequence[Piece],
-    spans: Sequence[Span],
+    placements: Sequence[Placement],
     counts: Sequence[PieceCount],
 ) -> NDArray[np.int64]:
-    """Occurrences by code point among the first so many characters of a text whose pieces were counted."""
-    times = np.zeros(CODE_POINTS, np.int64)
-    for piece, span, count in zip(pieces, spans, counts, strict=True):
-        if span.stop <= characters and span.stop - span.start == len(span.joint) + count.characters:
-            times[count.code_points] += count.times
-            times += count_chars([span.joint])
-        elif span.start < characters:  # only a part of it is wanted
-            times += count_chars(first(characters - span.start, read_span(normalize, piece, span)))
-    return times
+    """Occurrences by code point among the first ``characters`` of a text whose pieces were counted."""
+    total = np.zeros(CODE_POINTS, np.int64)
+    for piece, place, count in zip(pieces, placements, counts, strict=True):
+        is_whole = place.stop - place.start == len(place.separator) + count.characters
+        if place.stop <= characters and is_whole:
+            total[count.code_points] += count.counts
+            total += count_chars([place.separator])
+        elif place.start < characters:
+            total += count_chars(
+                take_characters(characters - place.start, read_piece(normalize, piece, place))
+            )
+    return total
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

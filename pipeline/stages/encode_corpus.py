@@ -4,13 +4,13 @@ import logging
 from functools import partial
 
 from pipeline import artifacts
+from pipeline.data.encoding import Shard, encode_piece, plan_shards, write_shard
 from pipeline.errors import RefrainError
-from pipeline.params import load_params
-from pipeline.program import run
+from pipeline.params.load import load_params
+from pipeline.program import run_program
 from pipeline.text.corpus import Corpus, split_bounds
-from pipeline.text.encoding import Shard, encode_piece, plan, write_shard
 from pipeline.text.vocab import read_vocab
-from pipeline.text.workers import workers
+from pipeline.text.workers import parallel_map
 
 log = logging.getLogger(__name__)
 
@@ -23,18 +23,18 @@ def main() -> None:
         f"corpus.path {params.corpus.path} changed while the pipeline ran: run `dvc repro` again"
     )
     pieces = Corpus(params.corpus).pieces()
-    if len(pieces) != len(stored.spans):
+    if len(pieces) != len(stored.placements):
         raise changed
     bounds = split_bounds(stored.corpus_characters, params.corpus.split)
-    lengths = {name: len(span) for name, span in bounds.items()}
+    lengths = {name: len(bound) for name, bound in bounds.items()}
     with artifacts.atomic_folder(artifacts.ENCODED) as folder:
         for name, length in lengths.items():
             (folder / name).mkdir()
             if not length:
                 write_shard(folder, Shard(name, characters=0, part=0, start=0, rows=0), [], stored)
         encode = partial(encode_piece, params.corpus.normalize, stored, folder.absolute())
-        with workers(params.encode) as over:
-            if not all(over(encode, plan(pieces, stored.spans, bounds))):
+        with parallel_map(params.runtime) as over_pieces:
+            if not all(over_pieces(encode, plan_shards(pieces, stored.placements, bounds))):
                 raise changed
         for left in folder.rglob(".*.tmp"):  # by a process that was killed
             left.unlink()
@@ -42,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

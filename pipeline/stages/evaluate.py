@@ -1,51 +1,44 @@
-"""Stage evaluate: perplexity of every model on every split, beside the baselines."""
+"""Stage evaluate: perplexity of one model on every split."""
 
+import argparse
 import logging
 
 from pipeline import artifacts
 from pipeline.errors import RefrainError
-from pipeline.params import BASELINES, SPLITS, load_params
-from pipeline.program import run
+from pipeline.params.load import load_params
+from pipeline.params.sections import SPLITS
+from pipeline.program import run_program
 
 log = logging.getLogger(__name__)
 
 
-def main() -> None:
-    """Write ``reports/metrics.json``; splits of fewer than two characters have no figures."""
+def main(model: str) -> None:
+    """Write ``reports/evaluate/{model}.json``; splits of fewer than two characters have no figures."""
     params = load_params()
 
-    # Only here: PyTorch takes a second to load, which --help and wrong parameters should not.
-    from pipeline.device import choose_device, set_up
-    from pipeline.inference.baselines import Baselines
-    from pipeline.inference.perplexity import score
-    from pipeline.nn.language_model import load_model
-    from pipeline.text.encoded import EncodedText
-    from pipeline.text.vocab import read_vocab
+    # Only here: PyTorch takes a second to load, and --help and wrong parameters need not wait for it.
+    from pipeline.data.encoded import EncodedText
+    from pipeline.evaluation.perplexity import score
+    from pipeline.nn.weights import describe_model, open_model
 
-    artifacts.set_aside(params.models)
-    device = choose_device(params.device)
-    stored = read_vocab(artifacts.VOCAB)
-    texts = {name: EncodedText(artifacts.ENCODED, name, stored) for name in SPLITS}
-    scored = {name: text for name, text in texts.items() if len(text) > 1}
-    metrics: dict[str, dict[str, dict[str, float]]] = {}
-    for name in params.models:
-        precision = params.train_params(name).precision
-        set_up(device, params.threads, precision, params.models[name].hidden_size)
-        model = load_model(artifacts.model_path(name), stored.sha256, device)
-        try:
-            metrics[name] = {split: score(model, text).metrics() for split, text in scored.items()}
-        except RefrainError as error:
-            raise RefrainError(f"{artifacts.model_path(name)}: {error}") from None
-        log.info(
-            "%s: %s", name, ", ".join(f"{split} {m['perplexity']:.4g}" for split, m in metrics[name].items())
-        )
-        artifacts.drop_closed_checkpoint(name)
-    baselines = Baselines(texts["train"], len(stored.vocab))
-    by_split = {split: baselines.scores(text) for split, text in scored.items()}
-    for name in BASELINES:
-        metrics[name] = {split: scores[name].metrics() for split, scores in by_split.items()}
-    artifacts.write_json(artifacts.METRICS, metrics)
+    lm, stored = open_model(model, params)
+    texts = {split: EncodedText(artifacts.ENCODED, split, stored) for split in SPLITS}
+    path = artifacts.model_path(model)
+    try:
+        figures = {split: score(lm, text).metrics() for split, text in texts.items() if len(text) > 1}
+    except RefrainError as error:
+        raise RefrainError(f"{path}: {error}") from None
+    shown = ", ".join(f"{split} {figure['perplexity']:.4g}" for split, figure in figures.items())
+    log.info("%s: %s", model, shown)
+    trained = describe_model(path)
+    artifacts.drop_recorded_checkpoint(model)
+    artifacts.write_json(
+        artifacts.evaluation_path(model),
+        {"splits": figures, "weights_sha256": trained["sha256"], "trained_on": trained["device"]},
+    )
 
 
 if __name__ == "__main__":
-    run(main)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="a name under `models` in params.yaml")
+    run_program(main, parser)

@@ -1,45 +1,34 @@
-"""Stage generate: every model continues every prefix, once for each decoding."""
+"""Stage generate: one model continues every prefix, once for each decoding."""
 
+import argparse
 import json
 
 from pipeline import artifacts
-from pipeline.params import load_params
-from pipeline.program import run
+from pipeline.params.load import load_params
+from pipeline.program import run_program
 
 
-def main() -> None:
-    """Write ``reports/samples.jsonl`` and, for reading, ``reports/samples.md``."""
+def main(model: str) -> None:
+    """Write ``reports/generate/{model}.jsonl``."""
     params = load_params()
 
-    # torch takes a second to import, and --help and wrong parameters should not.
-    from pipeline.device import choose_device, set_up
-    from pipeline.inference.sampling import Decoding, generate
-    from pipeline.nn.language_model import load_model
-    from pipeline.reporting.samples import samples_markdown
-    from pipeline.text.vocab import read_vocab
+    # Only here: PyTorch takes a second to load, and --help and wrong parameters need not wait for it.
+    from pipeline.generation.decoding import Decoding, generate
+    from pipeline.nn.weights import open_model
 
-    artifacts.set_aside(params.models)
-    wanted = params.generate
-    device = choose_device(params.device)
-    stored = read_vocab(artifacts.VOCAB)
-    prefixes = [stored.vocab.encode_prefix(text, wanted.allow_unk) for text in wanted.prefixes]
+    lm, stored = open_model(model, params)
+    settings, vocab = params.generate, stored.vocab
+    prefixes = [vocab.encode_prefix(prefix, settings.allow_unk) for prefix in settings.prefixes]
     rows = []
-    for name in params.models:
-        precision = params.train_params(name).precision
-        set_up(device, params.threads, precision, params.models[name].hidden_size)
-        model = load_model(artifacts.model_path(name), stored.sha256, device)
-        for decoding in wanted.decoding:
-            settings = decoding.model_dump()
-            texts = generate(
-                model, prefixes, wanted.length, Decoding(**settings), params.seed, stored.vocab.unk_id
-            )
-            for prefix, ids in zip(wanted.prefixes, texts, strict=True):
-                text = stored.vocab.decode(ids)
-                rows.append({"model": name, "prefix": prefix, "text": text, **settings, "seed": params.seed})
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    artifacts.write_text(artifacts.SAMPLES, "".join(lines))
-    artifacts.write_text(artifacts.SAMPLES_MD, samples_markdown(rows))
+    for decoding in (decoding.model_dump() for decoding in settings.decoding):
+        texts = generate(lm, prefixes, settings.length, Decoding(**decoding), params.seed, vocab.unk_id)
+        for prefix, ids in zip(settings.prefixes, texts, strict=True):
+            row = {"model": model, "prefix": prefix, "text": vocab.decode(ids), **decoding}
+            rows.append(json.dumps({**row, "seed": params.seed}, ensure_ascii=False) + "\n")
+    artifacts.write_text(artifacts.samples_path(model), "".join(rows))
 
 
 if __name__ == "__main__":
-    run(main)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="a name under `models` in params.yaml")
+    run_program(main, parser)

@@ -1,59 +1,60 @@
-"""Stage report: everything on one page, and the learning curves as a picture of their own."""
+"""Stage report: all results on one page, in one table, in one file of samples."""
 
-from __future__ import annotations
-
+import json
 from io import StringIO
-from typing import TYPE_CHECKING
 
 from pipeline import artifacts
-from pipeline.params import SPLITS, Params, load_params
-from pipeline.program import run
-
-# What takes long to import (torch, altair) is imported where it is used: --help should not wait for it.
-if TYPE_CHECKING:
-    from pipeline.text.vocab import VocabFile
-
-RUNTIME = {"device", "threads", "checkpoint_seconds", "encode", "gate"}
-"""Parameters that no result depends on, and so no result may show."""
+from pipeline.params.load import Params, load_params
+from pipeline.params.recipes import RESULT_SECTIONS
+from pipeline.params.sections import SPLITS
+from pipeline.program import run_program
+from pipeline.text.vocab import VocabFile, read_vocab
 
 FREQUENT = 20
+"""Characters that the page shows with their counts."""
 
 VISIBLE = {" ": "␣", "\n": "↵", "\r": "←", "\t": "⇥", "\u3000": "␣␣"}
 
 
 def main() -> None:
-    """Write ``reports/index.html`` and ``reports/curves.svg``."""
+    """Write ``metrics.json``, ``samples.jsonl``, ``samples.md``, ``curves.svg``, ``index.html``."""
     params = load_params()
+    models = list(params.models)
+    # The last stage is the place for this: no other runs beside it, and no other depends on whole folders.
+    artifacts.archive_removed_models(models)
 
+    # Only here: Altair takes a second to load, and --help and wrong parameters need not wait for it.
     from pipeline.reporting.charts import learning_curves, read_curves
     from pipeline.reporting.page import Page, render, samples_side_by_side
-    from pipeline.reporting.tables import perplexity_rows, read_lines, read_metrics, splits_of
-    from pipeline.text.vocab import read_vocab
+    from pipeline.reporting.provenance import provenance
+    from pipeline.reporting.samples import samples_markdown
+    from pipeline.reporting.tables import collect_metrics, perplexity_rows, read_lines, splits_of
 
-    models = list(params.models)
-    stored = read_vocab(artifacts.VOCAB)
-    metrics = read_metrics(artifacts.METRICS)
-    svg = learning_curves(read_curves(artifacts.TRAIN_REPORTS, models), models)
-    first_char = 0 if stored.vocab.unk_id is None else 1
-    frequent = list(zip(stored.vocab.chars, stored.vocab.counts, strict=True))[first_char:][:FREQUENT]
+    stored, metrics = read_vocab(artifacts.VOCAB), collect_metrics(models)
+    samples = [row for name in models for row in read_lines(artifacts.samples_path(name))]
+    curves = learning_curves(read_curves(artifacts.TRAIN_REPORTS, models), models)
     page = Page(
         rows=perplexity_rows(metrics),
         splits=splits_of(metrics),
         models=models,
-        curves_svg=svg,
-        samples=samples_side_by_side(read_lines(artifacts.SAMPLES)),
+        curves_svg=curves,
+        samples=samples_side_by_side(samples),
         text_facts=text_facts(params, stored),
-        frequent=[(VISIBLE.get(char, char), f"{count:,}") for char, count in frequent],
+        frequent=frequent_characters(stored),
         provenance=provenance(params),
         params_yaml=as_yaml(params),
     )
-    artifacts.write_text(artifacts.CURVES, svg)
+    artifacts.write_json(artifacts.METRICS, metrics)
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in samples)
+    artifacts.write_text(artifacts.SAMPLES, "".join(lines))
+    artifacts.write_text(artifacts.SAMPLES_MD, samples_markdown(samples))
+    artifacts.write_text(artifacts.CURVES, curves)
     artifacts.write_text(artifacts.INDEX, render(page))
 
 
 def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
     """Corpus and vocabulary in figures."""
-    from pipeline.text.encoded import EncodedText
+    from pipeline.data.encoded import EncodedText
 
     corpus, vocab = params.corpus, stored.vocab
     once = sum(count == 1 for char, count in zip(vocab.chars, vocab.counts, strict=True))
@@ -67,33 +68,27 @@ def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
     for split in SPLITS:
         text = EncodedText(artifacts.ENCODED, split, stored)
         facts[split] = f"{len(text):,} characters"
-        if vocab.unk_id is not None and (unknown := sum((b == vocab.unk_id).sum() for b in text.blocks())):
+        unknown = sum(int((ids == vocab.unk_id).sum()) for ids in text.chunks()) if vocab.unk_id == 0 else 0
+        if unknown:
             facts[split] += f", {unknown / len(text):.2%} of them <unk>"
     return facts
 
 
-def provenance(params: Params) -> dict[str, str]:
-    """Code, seed, devices, versions."""
-    from pipeline.nn.language_model import describe_model
-    from pipeline.reporting.provenance import code_commit, versions
-
-    devices = {name: describe_model(artifacts.model_path(name))["device"] for name in params.models}
-    return {
-        "code": code_commit(),
-        "seed": str(params.seed),
-        "device": ", ".join(f"{name}: {device}" for name, device in devices.items()),
-        **versions(),
-    }
+def frequent_characters(stored: VocabFile) -> list[tuple[str, str]]:
+    """The most frequent characters, made visible, with their counts."""
+    first = 0 if stored.vocab.unk_id is None else 1
+    counted = list(zip(stored.vocab.chars, stored.vocab.counts, strict=True))[first:]
+    return [(VISIBLE.get(char, char), f"{count:,}") for char, count in counted[:FREQUENT]]
 
 
 def as_yaml(params: Params) -> str:
-    """The parameters that results depend on, with all defaults filled in."""
+    """The parameters that determine results, with all defaults filled in."""
     from ruamel.yaml import YAML
 
     stream = StringIO()
-    YAML(typ="safe").dump(params.model_dump(exclude=RUNTIME), stream)
+    YAML(typ="safe").dump(params.model_dump(include=set(RESULT_SECTIONS)), stream)
     return stream.getvalue()
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

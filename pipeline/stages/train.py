@@ -1,10 +1,10 @@
-"""Stage train: train one model and write its weights and learning curves."""
+"""Stage train: train one model and write its weights, learning curves and samples."""
 
 import argparse
 
 from pipeline.errors import RefrainError
-from pipeline.params import load_params
-from pipeline.program import run
+from pipeline.params.load import load_params
+from pipeline.program import run_program
 
 
 def main(model: str) -> None:
@@ -12,27 +12,27 @@ def main(model: str) -> None:
     params = load_params()
     if model not in params.models:
         raise RefrainError(f"params.yaml has no model {model!r}; it has {', '.join(params.models)}")
-    train = params.train_params(model)
+    runtime, precision = params.runtime, params.train_params(model).precision
 
-    # Only here: PyTorch takes a second to load, which --help and wrong parameters should not.
+    # Only here: PyTorch takes a second to load, and --help and wrong parameters need not wait for it.
     from pipeline.device import choose_device, set_up
-    from pipeline.training.ranks import join, launched, local
+    from pipeline.training.ranks import device_of_rank, join_ranks, started_by_torchrun
 
-    if train.processes > 1 and not launched():
+    if runtime.processes > 1 and not started_by_torchrun():
         from pipeline.training.launch import launch
 
-        launch(train.processes, params.threads, "-m", "pipeline.stages.train", model)
+        launch(runtime.processes, runtime.threads, "-m", "pipeline.stages.train", model)
         return
     from pipeline.training.run import train_model
 
-    device = local(choose_device(params.device))
-    threads = None if launched() else params.threads  # who launches processes divides the threads among them
-    set_up(device, threads, train.precision, params.models[model].hidden_size)
-    with join(device) as ranks:
+    device = device_of_rank(choose_device(runtime.device))
+    threads = None if started_by_torchrun() else runtime.threads  # torchrun's caller divides them
+    set_up(device, threads, precision, params.models[model].hidden_size)
+    with join_ranks(device) as ranks:
         train_model(model, params, device, ranks)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m pipeline.stages.train", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="a name under `models` in params.yaml")
-    run(main, parser)
+    run_program(main, parser)

@@ -1,1 +1,1 @@
-"""Raw text to character ids: reading, normalising, vocabulary, encoding, minibatches."""
+"""Raw text to characters to a vocabulary: finding, reading, normalising, counting."""

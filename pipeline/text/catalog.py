@@ -1,10 +1,8 @@
 """Texts known by name: where they come from, their checksums and licences.
 
-``python -m pipeline.text.catalog list`` shows them; ``... fetch NAME`` brings one to ``data/raw``. A file
-of the right checksum in the folder ``$REFRAIN_CORPORA`` is copied instead of downloaded.
+A file of the right checksum in the folder ``$REFRAIN_CORPORA`` is copied instead of downloaded.
 """
 
-import argparse
 import os
 import shutil
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from pipeline.artifacts import atomic_file, file_sha256
-from pipeline.errors import MayPassError, RefrainError, first_line
+from pipeline.errors import RefrainError, TransientError, first_line
 
 CATALOG_FILE = Path("data/catalog.yaml")
 RAW = Path("data/raw")
@@ -52,8 +50,8 @@ def load_catalog(path: Path = CATALOG_FILE) -> dict[str, Entry]:
         raise RefrainError(f"{path}: not valid YAML: {error}".replace("\n", " ")) from None
 
 
-def fetch(name: str, folder: Path = RAW) -> Path:
-    """Bring the text ``name`` to ``folder`` and return its path; nothing is done if it is there.
+def fetch_text(name: str, folder: Path = RAW) -> Path:
+    """Download the text ``name`` to ``folder`` and return its path; do nothing if it is there.
 
     A file of that name with another checksum is kept as ``.{name}.old``. The file appears whole and checked,
     or not at all. Raises :class:`RefrainError` for an unknown name, a failed download or a wrong checksum.
@@ -94,7 +92,7 @@ def _download(entry: Entry, target: Path) -> None:
         )
         (target.parent / name).replace(target)
     except (requests.RequestException, OSError, ValueError) as error:
-        raise MayPassError(
+        raise TransientError(
             f"{entry.url}: download failed: {first_line(error)}; try again, or put the file "
             "into a folder and set REFRAIN_CORPORA to it"
         ) from None
@@ -106,26 +104,3 @@ def _check(path: Path, sha256: str | None) -> None:
         raise RefrainError(
             f"{path}: sha256 is {found}, and {CATALOG_FILE} expects {sha256}: get the file again"
         )
-
-
-def main(command: str, name: str | None = None) -> None:
-    """The command line: ``list`` or ``fetch NAME``."""
-    if command == "list":
-        for key, entry in load_catalog().items():
-            print(f"{key}\n  {entry.url}\n  normalize: {entry.normalize}. {entry.licence}")
-        return
-    if name is None:
-        raise RefrainError("fetch what? `python -m pipeline.text.catalog list` shows the names")
-    path = fetch(name)
-    normalize = load_catalog()[name].normalize
-    print(f"{path}: complete. To train on it, set in params.yaml:")
-    print(f"  corpus.path: {path}\n  corpus.normalize: {normalize}")
-
-
-if __name__ == "__main__":
-    from pipeline.program import run
-
-    parser = argparse.ArgumentParser(prog="python -m pipeline.text.catalog", description=__doc__)
-    parser.add_argument("command", choices=["list", "fetch"])
-    parser.add_argument("name", nargs="?", help="a text's name, for fetch")
-    run(main, parser)

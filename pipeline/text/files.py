@@ -1,4 +1,4 @@
-"""Where text lies: a file, a folder, an archive or a URL.
+"""Where the text is: a file, a folder, an archive or a URL.
 
 ``corpus.path`` names one thing, which DVC watches as a whole; ``corpus.files`` chooses among the files
 inside it when it is a folder or a ``.zip``. ``.gz``, ``.bz2`` and ``.xz`` are unpacked while reading.
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import fsspec
 from fsspec.implementations.zip import ZipFileSystem
 
-from pipeline.errors import MayPassError, RefrainError, first_line
+from pipeline.errors import RefrainError, TransientError, first_line
 
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
 
@@ -45,7 +45,7 @@ def find_files(path: str, pattern: str | None) -> list[TextFile]:
     ``pattern`` is a shell pattern matched against paths inside a folder or archive; ``*`` also
     matches ``/``. Names that begin with a dot are passed over.
     """
-    with explained(path):
+    with reading_explained(path):
         fs, root = fsspec.url_to_fs(path)
         if _suffix(path) == ".zip":
             archive = ZipFileSystem(fo=_local(path))
@@ -96,7 +96,7 @@ def _file(url: str) -> TextFile:
     if "://" in name:
         return TextFile(name, partial(_open, url))
     path = Path(name).absolute()  # for processes that work elsewhere
-    with explained(name):
+    with reading_explained(name):
         size = path.stat().st_size
     return TextFile(name, partial(_open, str(path)), size, seekable=_suffix(name) not in COMPRESSIONS)
 
@@ -118,7 +118,7 @@ def _local(path: str) -> str:
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
+def reading_explained(name: str) -> Iterator[None]:
     """Turn what can go wrong while reading ``name`` into one line."""
     damaged = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
     try:
@@ -127,17 +127,16 @@ def explained(name: str) -> Iterator[None]:
         raise
     except FileNotFoundError:
         if "://" in name:  # whatever the server's reason was, this is all that fsspec tells
-            raise MayPassError(
+            raise TransientError(
                 f"corpus.path {name}: nothing is there, the server refuses it, or there is no connection"
             ) from None
         raise RefrainError(
-            f"corpus.path {name}: nothing is there; `python -m pipeline.text.catalog list` shows texts "
-            "that can be fetched"
+            f"corpus.path {name}: nothing is there; `refrain texts` shows texts to fetch"
         ) from None
     except damaged as error:
         raise RefrainError(f"{name}: damaged archive ({first_line(error)}): get the file again") from None
     except Exception as error:
-        # Each protocol has exceptions of its own, from packages that may not be installed; this block only
-        # ever reads, so whatever goes wrong in it is the source's.
-        kind = MayPassError if "://" in name else RefrainError
+        # Each protocol has exceptions of its own, from packages that may not be installed. The block only
+        # reads, so whatever goes wrong in it is the source's fault.
+        kind = TransientError if "://" in name else RefrainError
         raise kind(f"{name}: cannot be read: {first_line(error)}") from error

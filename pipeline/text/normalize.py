@@ -1,4 +1,4 @@
-"""Normalisations of a text that arrives in chunks; each gives the same text however it was cut."""
+"""Normalisations of a text in chunks. The result does not depend on where the chunks were cut."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -9,15 +9,15 @@ _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _NON_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
 
 
-def joint(normalize: str, before: str, after: str, new_file: bool) -> str:
+def separator(normalize: str, before: str, after: str, begins_file: bool) -> str:
     """What comes between two pieces of a text that were normalised apart.
 
-    ``before`` is the last character of the first before it was normalised, ``after`` the first one of the
-    second; either is empty if there is none. Where a new file begins, so does a new line.
+    ``before`` is the last character of the first piece and ``after`` the first of the second, both before
+    they were normalised; either is empty if there is none. A new file begins a new line.
     """
     if not (before and after):
         return ""
-    line_break = new_file and before != "\n"
+    line_break = begins_file and before != "\n"
     match normalize:
         case "letters":
             return " " if line_break or _NON_LETTERS.search(before + after) else ""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import atomic_file, file_sha256
 from pipeline.errors import RefrainError
-from pipeline.params import Params
+from pipeline.params.load import Params
 
 UNK = "<unk>"
 CODE_POINTS = 0x110000
@@ -73,10 +73,14 @@ class Vocab:
             raise RefrainError("the prefix is empty: a model needs at least one character to start from")
         missing = self.missing(prefix)
         if missing and (self.unk_id is None or not allow_unk):
-            mend = "" if self.unk_id is None else ", or set generate.allow_unk (--allow-unk), for <unk>"
+            hint = (
+                ""
+                if self.unk_id is None
+                else ", or set generate.allow_unk (--allow-unk) to read them as <unk>"
+            )
             raise RefrainError(
                 f"prefix {prefix!r}: not in the vocabulary: {describe(missing)}: "
-                f"use characters of the text{mend}"
+                f"use characters of the text{hint}"
             )
         return [int(i) for i in self.encode(prefix)]
 
@@ -134,19 +138,20 @@ def build_vocab(counts: NDArray[np.int64], *, unk: bool, min_count: int) -> Voca
         raise RefrainError(f"vocab.min_count: {min_count} leaves no character in the vocabulary: lower it")
     order = kept[np.lexsort((kept, -counts[kept]))]
     chars = tuple(map(chr, order.tolist()))
-    times = tuple(counts[order].tolist())
+    kept_counts = tuple(counts[order].tolist())
     if not unk:
-        return Vocab(chars, times)
-    return Vocab((UNK, *chars), (int(counts.sum()) - sum(times), *times))
+        return Vocab(chars, kept_counts)
+    return Vocab((UNK, *chars), (int(counts.sum()) - sum(kept_counts), *kept_counts))
 
 
 @dataclass(frozen=True)
-class Span:
-    """Where a piece of a corpus lies in the whole text: characters ``start`` to ``stop``, the first of them
-    ``joint`` if that is not empty. ``sha256`` is of the piece's bytes.
+class Placement:
+    """Where a piece of the corpus lies in the whole text: characters ``start`` to ``stop``.
+
+    They begin with its ``separator``, which may be empty. ``sha256`` is that of the piece's bytes.
     """
 
-    joint: str
+    separator: str
     start: int
     stop: int
     sha256: str
@@ -154,28 +159,32 @@ class Span:
 
 @dataclass(frozen=True)
 class VocabFile:
-    """A vocabulary as stored, with the identity of its file, and the corpus it was built from."""
+    """A vocabulary as it is stored: with its file's SHA-256 and the places of the corpus's pieces."""
 
     vocab: Vocab
     sha256: str
-    spans: tuple[Span, ...]
+    placements: tuple[Placement, ...]
 
     @property
     def corpus_characters(self) -> int:
-        """Of the whole text, as it is encoded."""
-        return self.spans[-1].stop
+        """Characters of the whole text, as it is encoded."""
+        return self.placements[-1].stop
 
     @property
     def corpus_sha256(self) -> str:
-        """Of one piece, the SHA-256 of its bytes, as ``sha256sum`` prints it; of several, of theirs."""
-        if len(self.spans) == 1:
-            return self.spans[0].sha256
-        return hashlib.sha256("".join(f"{span.sha256}\n" for span in self.spans).encode()).hexdigest()
+        """Of a single piece, the SHA-256 of its bytes, as ``sha256sum`` prints it; of several, that of
+        theirs.
+        """
+        if len(self.placements) == 1:
+            return self.placements[0].sha256
+        return hashlib.sha256(
+            "".join(f"{placement.sha256}\n" for placement in self.placements).encode()
+        ).hexdigest()
 
 
-def write_vocab(path: Path, vocab: Vocab, spans: Iterable[Span]) -> None:
-    """Write columns ``id``, ``char``, ``count``; what the corpus is made of goes into the metadata."""
-    metadata = {"spans": [astuple(span) for span in spans]}
+def write_vocab(path: Path, vocab: Vocab, placements: Iterable[Placement]) -> None:
+    """Write columns ``id``, ``char``, ``count``, and the corpus's pieces as metadata."""
+    metadata = {"placements": [astuple(placement) for placement in placements]}
     table = pa.table(
         {
             "id": pa.array(range(len(vocab)), pa.uint32()),
@@ -192,7 +201,7 @@ def read_vocab(path: Path) -> VocabFile:
     try:
         table = pq.read_table(path)
         metadata = json.loads(table.schema.metadata[b"refrain"])
-        spans = tuple(Span(*span) for span in metadata["spans"])
+        placements = tuple(Placement(*placement) for placement in metadata["placements"])
         columns: dict[str, list[Any]] = table.to_pydict()
         ids, chars, counts = columns["id"], columns["char"], columns["count"]
     except FileNotFoundError:
@@ -201,4 +210,4 @@ def read_vocab(path: Path) -> VocabFile:
         raise RefrainError(f"{path} is damaged ({error}): run `dvc repro --force build_vocab`") from None
     if ids != list(range(len(ids))):
         raise RefrainError(f"{path}: ids do not run from 0: run `dvc repro --force build_vocab`")
-    return VocabFile(Vocab(tuple(chars), tuple(counts)), file_sha256(path), spans)
+    return VocabFile(Vocab(tuple(chars), tuple(counts)), file_sha256(path), placements)

@@ -1,4 +1,4 @@
-"""Pieces of a text handled side by side: in this process, on a local Dask cluster, or on a user's."""
+"""Pieces of a text handled side by side: in this process, on a local Dask cluster, or on the user's own."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -7,21 +7,21 @@ from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
-from pipeline.errors import MayPassError, RefrainError, first_line
-from pipeline.params import EncodeParams
+from pipeline.errors import RefrainError, TransientError, first_line
+from pipeline.params.runtime import RuntimeParams
 
 CONNECT_SECONDS = 10
 
 KEEP_FREED_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 27), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
-"""For glibc: each chunk of text needs what the one before it freed. Dask has all of it returned to the
-system, and fetched again, at half the speed.
+"""Settings of glibc: a chunk of text needs as much memory as the one before it has freed. By Dask's settings
+it would go back to the system and be fetched again, at half the speed.
 """
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Map(Protocol):
+class ParallelMap(Protocol):
     """Like ``map``: results come in the order of the items."""
 
     def __call__(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
@@ -29,17 +29,17 @@ class Map(Protocol):
 
 
 @contextmanager
-def workers(params: EncodeParams) -> Iterator[Map]:
-    """A ``map`` over as many processes as ``params`` names.
+def parallel_map(runtime: RuntimeParams) -> Iterator[ParallelMap]:
+    """A ``map`` over as many processes as ``runtime`` names.
 
-    What a process that dies was at, and what it had done but not yet handed over, another one does anew.
-    Raises :class:`RefrainError` if they die again and again, :class:`MayPassError` if a scheduler cannot be
+    If a process dies, others redo its unfinished work, and its results that were not handed over yet. Raises
+    :class:`RefrainError` if they die again and again, :class:`TransientError` if the scheduler cannot be
     reached.
     """
-    if params.workers == 1 and not params.scheduler:
-        yield lambda function, items: _shown(map(function, items), len(items))
+    if runtime.text_workers == 1 and not runtime.text_scheduler:
+        yield lambda function, items: _with_progress(map(function, items), len(items))
         return
-    # Only here, since they take half a second to load.
+    # Only here: they take half a second to load.
     import dask
     from distributed import Client, KilledWorker, LocalCluster
 
@@ -51,32 +51,36 @@ def workers(params: EncodeParams) -> Iterator[Map]:
                 yield future.result()
                 future.release()
         except KilledWorker as error:
-            other = "scheduler: null" if params.scheduler else "workers: 1"
+            other = "text_scheduler: null" if runtime.text_scheduler else "text_workers: 1"
             raise RefrainError(
-                f"a process that handles text died {error.allowed_failures + 1} times over the same piece: "
-                f"see whether memory runs out, or set encode.{other}"
+                f"a process that reads text died {error.allowed_failures + 1} times over the same piece: "
+                f"see whether memory runs out, or set runtime.{other}"
             ) from None
 
     key = "distributed.nanny.pre-spawn-environ"
     with dask.config.set({key: dask.config.get(key) | KEEP_FREED_MEMORY}), ExitStack() as stack:
         try:
-            at = params.scheduler or stack.enter_context(
+            address = runtime.text_scheduler or stack.enter_context(
                 LocalCluster(
-                    n_workers=params.workers,
+                    n_workers=runtime.text_workers,
                     threads_per_worker=1,
                     memory_limit=None,
                     dashboard_address="127.0.0.1:0",
                     silence_logs=logging.ERROR,
                 )
             )
-            client = stack.enter_context(Client(at, timeout=CONNECT_SECONDS))
+            client = stack.enter_context(Client(address, timeout=CONNECT_SECONDS))
         except OSError as error:
-            where = f"scheduler {params.scheduler}" if params.scheduler else f"workers {params.workers}"
-            raise MayPassError(f"encode.{where}: {first_line(error)}") from None
-        yield lambda function, items: _shown(over_processes(function, items), len(items))
+            where = (
+                f"scheduler {runtime.text_scheduler}"
+                if runtime.text_scheduler
+                else f"workers {runtime.text_workers}"
+            )
+            raise TransientError(f"runtime.text_{where}: {first_line(error)}") from None
+        yield lambda function, items: _with_progress(over_processes(function, items), len(items))
 
 
-def _shown(results: Iterator[R], pieces: int) -> Iterator[R]:
+def _with_progress(results: Iterator[R], pieces: int) -> Iterator[R]:
     """The same results, with a progress line on terminals if there are several."""
     return iter(
         tqdm(results, total=pieces, unit=" pieces", leave=False, disable=None if pieces > 1 else True)

@@ -7,7 +7,7 @@ from types import TracebackType
 from dvclive.live import Live
 
 from pipeline.artifacts import write_text
-from pipeline.training.trainer import Epoch
+from pipeline.training.state import Epoch
 
 
 class Curves:

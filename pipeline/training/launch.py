@@ -1,4 +1,4 @@
-"""Starting a training on several processes of this machine, as torchrun does."""
+"""Starts a training on several processes of this machine, as torchrun does."""
 
 import logging
 import os
@@ -17,13 +17,13 @@ RESTARTS = 3
 
 
 def launch(processes: int, threads: int | None, *arguments: str) -> None:
-    """Run ``python arguments`` in so many processes, and leave this one with the status of a signal it gets.
+    """Run ``python arguments`` in several processes; a signal that ends them ends this process, too.
 
     PyTorch's elastic agent starts all of them again if one dies. Raises :class:`RefrainError` if that happens
     more than :data:`RESTARTS` times.
     """
-    # Each would take all cores; a store that outlives a start has addresses of dead processes
-    # (pytorch/pytorch#135712); and of the agent's own lines only those of a process that died are of use.
+    # Otherwise each process would take all cores; a store that survives a restart would hand out the
+    # addresses of dead processes (pytorch/pytorch#135712); and the agent would log more than users need.
     os.environ["OMP_NUM_THREADS"] = str(max(1, (threads or CORES) // processes))
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     logging.disable(logging.WARNING)
@@ -51,5 +51,5 @@ def launch(processes: int, threads: int | None, *arguments: str) -> None:
         )
         raise RefrainError(
             f"process {rank} of the training died {RESTARTS + 1} times, the last time {how}: see whether "
-            "memory runs out, or set train.processes: 1"
+            "memory runs out, or set runtime.processes: 1"
         ) from None

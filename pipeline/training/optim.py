@@ -10,7 +10,7 @@ from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from pipeline.params import TrainParams
+from pipeline.params.sections import TrainParams
 
 
 class Optimizer:
@@ -23,15 +23,11 @@ class Optimizer:
     def __init__(self, params: TrainParams, parameters: Iterable[nn.Parameter]) -> None:
         self._name, self._weight_decay, self._clip = params.optimizer, params.weight_decay, params.clip
         self._parameters = list(parameters)
-        self._weights = [_in_memory_order(parameter.detach()) for parameter in self._parameters]
+        self._weights = [_memory_order(parameter.detach()) for parameter in self._parameters]
         adaptive = [] if self._name == "sgd" else self._weights
         self._means = [torch.zeros_like(weight) for weight in adaptive]
         self._squares = [torch.zeros_like(weight) for weight in adaptive]
         self._steps = [weight.new_zeros((), dtype=torch.float32) for weight in adaptive]
-
-    def gradients(self) -> list[Tensor]:
-        """Those of all weights, as they lie in memory."""
-        return [_in_memory_order(_gradient(parameter)) for parameter in self._parameters]
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> Tensor:
@@ -40,7 +36,7 @@ class Optimizer:
         Gradients are scaled so that their global norm is at most ``clip`` (Pascanu et al., 2013). Returns the
         norm before that, still on the device.
         """
-        gradients = self.gradients()
+        gradients = memory_order_gradients(self._parameters)
         norm = nn.utils.get_total_norm(gradients)
         same: dict[str, Any] = {
             "fused": True,
@@ -59,15 +55,23 @@ class Optimizer:
             run(self._weights, gradients, *state, **same, amsgrad=False, beta1=0.9, beta2=0.999, eps=1e-8)
         return norm
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """All that changes from step to step, by name."""
         kinds = {"mean": self._means, "square": self._squares, "step": self._steps}
         return {f"{index}.{name}": t for name, kind in kinds.items() for index, t in enumerate(kind)}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from what :meth:`state` gave."""
-        for name, tensor in self.state().items():
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Undo :meth:`state_dict`."""
+        for name, tensor in self.state_dict().items():
             tensor.copy_(state[name])
+
+
+def memory_order_gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    """The gradients of all parameters, which must be there, each contiguous in memory.
+
+    Those of the transposed input weights are transposed, so that nothing is copied.
+    """
+    return [_memory_order(_gradient(parameter)) for parameter in parameters]
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
@@ -76,13 +80,12 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
     return parameter.grad
 
 
-def _in_memory_order(matrix: Tensor) -> Tensor:
-    """The same numbers with rows that lie in memory one after the other: fused functions copy others."""
+def _memory_order(matrix: Tensor) -> Tensor:
     return matrix if matrix.is_contiguous() else matrix.t()
 
 
 def learning_rate(params: TrainParams, step: int, total_steps: int) -> float:
-    """Learning rate of step ``step`` (from 0): a linear warm-up, then constant or half a cosine to 0."""
+    """The learning rate of step ``step`` (from 0): a linear warm-up, then constant or half a cosine to 0."""
     if step < params.warmup_steps:
         return params.learning_rate * (step + 1) / params.warmup_steps
     if params.schedule == "constant":

@@ -8,24 +8,24 @@ from tqdm import tqdm
 
 from pipeline.artifacts import write_json
 from pipeline.training.progress_line import ProgressLine
-from pipeline.training.trainer import Epoch
+from pipeline.training.state import Epoch
 
 LOG_SECONDS = 10
-"""A log gets a line at the first epoch's end after so many seconds."""
+"""Seconds after which a log gets its next line, at the end of an epoch."""
 
 
 class Progress:
-    """Hears of steps and epochs, tells people."""
+    """Shows how far a training is, and measures its speed."""
 
     def __init__(self, model: str, epochs: int, prefixes: list[str]) -> None:
         self._model, self._epochs, self._prefixes = model, epochs, prefixes
         self._bar: tqdm | None = None  # type: ignore[type-arg]
         self._characters = 0
         self._resumed = False
-        self._started = self._spoke = time.monotonic()
+        self._started = self._logged = time.monotonic()
 
     def start(self, steps_per_epoch: int, steps_done: int) -> None:
-        """Begin to count, at ``steps_done`` of all steps."""
+        """Begin to count, with ``steps_done`` of all steps behind it."""
         self._resumed = steps_done > 0
         self._bar = tqdm(
             desc=self._model,
@@ -35,10 +35,10 @@ class Progress:
             disable=not sys.stderr.isatty(),
             leave=False,
         )
-        self._started = self._spoke = time.monotonic()
+        self._started = self._logged = time.monotonic()
 
     def step(self, characters: int, loss: float | None) -> None:
-        """A step is done; ``loss`` is the epoch's mean so far, where it was looked at."""
+        """One step more; ``loss`` is the epoch's mean so far, or None if it was not read."""
         self._characters += characters
         if self._bar is not None:
             self._bar.update()
@@ -46,18 +46,18 @@ class Progress:
                 self._bar.set_postfix(nats=f"{loss:.3f}", refresh=False)
 
     def epoch(self, epoch: Epoch) -> None:
-        """An epoch is done (now, or before the checkpoint that training goes on from)."""
+        """One epoch more. Those before the checkpoint that a training goes on from are passed over."""
         if self._bar is None:
             return
         now = time.monotonic()
-        if epoch.samples or epoch.epoch == self._epochs or now - self._spoke >= LOG_SECONDS:
-            self._spoke = now
-            self._say(str(self._line(epoch)))
+        if epoch.samples or epoch.epoch == self._epochs or now - self._logged >= LOG_SECONDS:
+            self._logged = now
+            self._log(str(self._line(epoch)))
             for prefix, text in zip(self._prefixes, epoch.samples, strict=bool(epoch.samples)):
-                self._say(f"  - {prefix}{text}")
+                self._log(f"  - {prefix}{text}")
 
     def close(self, timings: Path | None = None, device: str = "") -> None:
-        """Take the bar away and, given a path, write how fast it went."""
+        """Remove the bar and write the speed to ``timings``, if given."""
         if self._bar is not None:
             self._bar.close()
         if timings and self._characters:
@@ -83,6 +83,6 @@ class Progress:
     def _speed(self) -> float:
         return self._characters / max(time.monotonic() - self._started, 1e-9)
 
-    def _say(self, line: str) -> None:
+    def _log(self, line: str) -> None:
         # tqdm.write moves the bar out of the way.
         tqdm.write(line, file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Training on several processes at once: who has which lanes, and what they tell one another.
+"""Training on several processes (ranks): which lanes each has, and how they exchange values.
 
-Every process (rank) has the whole model and some of the lanes, and computes the gradients of these; added up,
-they are those of the whole minibatch, so that all ranks move their weights alike.
+Every rank has the whole model and a share of the lanes. The gradients of all ranks, added up, are those of
+the whole minibatch, so all ranks change their weights alike.
 """
 
 import atexit
@@ -20,17 +20,17 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from pipeline.errors import RefrainError, can_be_mended
+from pipeline.errors import RefrainError, is_for_user
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(hours=2)
-"""How long ranks wait for one another: rank 0 evaluates and writes alone. If one dies, the agent ends all."""
+RANK_TIMEOUT = timedelta(hours=2)
+"""How long ranks wait for one another while rank 0 evaluates or writes. If one dies, the agent ends all."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """``size`` processes, of which this is number ``rank``. With one, all of it costs nothing."""
+    """``size`` processes, of which this is number ``rank``. With one, every method is free of cost."""
 
     rank: int = 0
     size: int = 1
@@ -48,8 +48,8 @@ class Ranks:
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def any(self, here: bool, device: torch.device) -> bool:
-        """Whether it is true on any of the ranks."""
+    def any_rank(self, here: bool, device: torch.device) -> bool:
+        """Whether ``here`` is true on any rank."""
         if self.size == 1:
             return here
         flag = torch.tensor(float(here), device=device)
@@ -57,72 +57,72 @@ class Ranks:
         return bool(flag.item())
 
     def gather(self, value: T) -> list[T]:
-        """What all ranks have, in their order."""
+        """The values of all ranks, in their order."""
         if self.size == 1:
             return [value]
         values: list[T | None] = [None] * self.size
         dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
-    def from_first(self, find: Callable[[], T]) -> T:
-        """What rank 0 finds; the others wait for it."""
+    def on_first_rank(self, compute: Callable[[], T]) -> T:
+        """What ``compute`` returns on rank 0, on all ranks; the others wait for it."""
         if self.size == 1:
-            return find()
-        values = [find() if self.rank == 0 else None]
+            return compute()
+        values = [compute() if self.rank == 0 else None]
         dist.broadcast_object_list(values, src=0)
         return values[0]  # type: ignore[return-value]
 
 
-ALONE = Ranks()
+ONE_RANK = Ranks()
 
 PR_SET_PDEATHSIG = 1
-"""Of <sys/prctl.h>: which signal a process gets when the one that started it dies."""
+"""From <sys/prctl.h>: choose the signal that this process gets when its parent dies."""
 
 GIVE_UP = signal.SIGQUIT
-"""What a rank sends to the agent that started it, which would otherwise start it again."""
+"""Sent by a rank to the agent that started it, so that the agent does not start it again."""
 
 
-def launched() -> bool:
+def started_by_torchrun() -> bool:
     """Whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def local(device: torch.device) -> torch.device:
-    """The device of this process, of those of its kind on its machine.
+def device_of_rank(device: torch.device) -> torch.device:
+    """The device of this rank: of several CUDA devices, one for each rank on the machine.
 
-    Raises :class:`RefrainError` if there are not enough of them.
+    Raises :class:`RefrainError` if there are too few.
     """
-    if not launched() or device.type == "cpu":
+    if not started_by_torchrun() or device.type == "cpu":
         return device
-    number, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    if device.type != "cuda" or number >= there:
+    number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if device.type != "cuda" or number >= count:
         raise RefrainError(
-            f"train.processes: each needs a CUDA device of its own; this machine has {there}: lower it, or "
-            "set device: cpu"
+            f"runtime.processes: each needs a CUDA device of its own, and this machine has {count}: "
+            "lower it, or set runtime.device: cpu"
         )
     torch.cuda.set_device(number)
     return torch.device("cuda", number)
 
 
 @contextmanager
-def join(device: torch.device) -> Iterator[Ranks]:
-    """Meet the other processes that torchrun started: over NCCL on CUDA, else over gloo.
+def join_ranks(device: torch.device) -> Iterator[Ranks]:
+    """Connect to the other processes that torchrun started, by NCCL on CUDA, else by gloo.
 
-    An error that people must mend is the end of all on this machine; after any other, the agent starts all
-    again. If the agent dies, so do they.
+    An error that users must mend ends all ranks on this machine; after any other error, the agent starts them
+    all again. If the agent dies, its ranks end.
     """
-    if not launched():
-        yield ALONE
+    if not started_by_torchrun():
+        yield ONE_RANK
         return
     agent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=RANK_TIMEOUT)
     rank = dist.get_rank()
     try:
         yield Ranks(rank, dist.get_world_size())
     except Exception as error:
-        if can_be_mended(error):
+        if is_for_user(error):
             if os.getppid() == agent:
                 atexit.register(os.kill, agent, GIVE_UP)
             if rank:

@@ -1,50 +1,54 @@
-"""One model's training, from encoded text to weights: what stage train does on each of its processes."""
+"""One model's training, from encoded text to weights: what the stage train does on each of its processes."""
 
 import logging
 import sys
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pipeline import artifacts
+from pipeline.data.encoded import EncodedText
 from pipeline.device import describe_device
 from pipeline.errors import RefrainError
-from pipeline.nn.language_model import CharLM, ModelConfig, save_model
-from pipeline.params import Params
-from pipeline.text.encoded import EncodedText
+from pipeline.nn.language_model import CharLM, ModelConfig
+from pipeline.nn.weights import save_model
+from pipeline.params.load import Params
 from pipeline.text.vocab import VocabFile, check_prefixes, read_vocab
-from pipeline.training.checkpoint import Checkpoint, fingerprint, read_checkpoint, write_checkpoint
+from pipeline.training.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from pipeline.training.curves import Curves
 from pipeline.training.hooks import sampler, validator
+from pipeline.training.loop import Hooks, Stopped, Trainer
 from pipeline.training.progress import Progress
 from pipeline.training.ranks import Ranks
-from pipeline.training.trainer import Epoch, Hooks, Stopped, Trainer
+from pipeline.training.state import Epoch
 
 log = logging.getLogger(__name__)
 
 Splits = dict[str, EncodedText]
 
 
-def train_model(model: str, params: Params, device: torch.device, ranks: Ranks) -> None:
-    """Train model ``model``, or go on from its checkpoint. Rank 0 alone writes and speaks.
+def train_model(name: str, params: Params, device: torch.device, ranks: Ranks) -> None:
+    """Train model ``name``, or go on from its checkpoint. Rank 0 alone writes and logs.
 
-    Leaves the program with the status of a signal that stops it, after a checkpoint.
+    Leaves the program with the status of a signal that stops it, after saving a checkpoint.
     """
-    train, first = params.train_params(model), ranks.rank == 0
-    stored, splits = read_text(model, params, ranks)
-    identity = identify(model, params, stored, splits, device, ranks)
-    checkpoint = ranks.from_first(partial(last_checkpoint, model, identity))
+    train, is_first = params.train_params(name), ranks.rank == 0
+    stored, splits = read_text(name, params, ranks)
+    identity = identify(name, params, stored, splits, device)
+    checkpoint = ranks.on_first_rank(partial(last_checkpoint, name, identity))
 
-    lm = new_model(model, params, len(stored.vocab), device, ranks)
-    progress = Progress(model, train.epochs, train.sample.prefixes)
-    validate, sample = validator(lm, splits["valid"]), sampler(lm, stored.vocab, train.sample)
-    with Curves(artifacts.TRAIN_REPORTS / model, train.sample.prefixes) if first else nullcontext() as curves:
+    model = new_model(name, params, len(stored.vocab), device, ranks)
+    progress = Progress(name, train.epochs, train.sample.prefixes)
+    validate, sample = validator(model, splits["valid"]), sampler(model, stored.vocab, train.sample)
+    folder = artifacts.train_report(name)
+    with Curves(folder, train.sample.prefixes) if is_first else nullcontext() as curves:
 
-        def save(state: Checkpoint) -> None:
-            if first:
-                write_checkpoint(artifacts.checkpoint_path(model), state, identity)
+        def save(state: dict[str, Any]) -> None:
+            if is_first:
+                write_checkpoint(artifacts.checkpoint_path(name), state, identity)
 
         def epoch_done(epoch: Epoch) -> None:
             if curves:
@@ -52,30 +56,30 @@ def train_model(model: str, params: Params, device: torch.device, ranks: Ranks) 
                 progress.epoch(epoch)
 
         hooks = Hooks(
-            validate=partial(ranks.from_first, validate) if validate else None,
-            sample=partial(ranks.from_first, sample),
+            validate=partial(ranks.on_first_rank, validate) if validate else None,
+            sample=partial(ranks.on_first_rank, sample),
             save=save,
             step_done=progress.step,
             epoch_done=epoch_done,
         )
-        trainer = Trainer(lm, splits["train"], train, params.seed, params.checkpoint_seconds, hooks, ranks)
+        trainer = Trainer(model, splits["train"], train, params.runtime, params.seed, hooks, ranks)
         if checkpoint:
-            trainer.restore(checkpoint)
-        weights = train_to_the_end(trainer, model, progress)
-    if first:
-        progress.close(artifacts.TIMINGS / f"{model}.json", describe_device(device))
-        save_model(artifacts.model_path(model), lm, weights, stored.sha256)
-        artifacts.close_checkpoint(model)
+            trainer.load_state_dict(checkpoint)
+        weights = train_to_the_end(trainer, name, progress)
+    if is_first:
+        progress.close(artifacts.TIMINGS / f"{name}.json", describe_device(device))
+        save_model(artifacts.model_path(name), model, weights, stored.sha256, train.precision)
+        artifacts.close_checkpoint(name)
 
 
-def read_text(model: str, params: Params, ranks: Ranks) -> tuple[VocabFile, Splits]:
+def read_text(name: str, params: Params, ranks: Ranks) -> tuple[VocabFile, Splits]:
     """The vocabulary, and the splits that a training reads.
 
     Raises :class:`RefrainError` where parameters ask for more than there is.
     """
-    stored, train = read_vocab(artifacts.VOCAB), params.train_params(model)
+    stored, train = read_vocab(artifacts.VOCAB), params.train_params(name)
     check_prefixes(params, stored.vocab)
-    splits = {name: EncodedText(artifacts.ENCODED, name, stored) for name in ("train", "valid")}
+    splits = {split: EncodedText(artifacts.ENCODED, split, stored) for split in ("train", "valid")}
     if len(splits["valid"]) < 2 and (train.keep == "best" or train.patience):
         raise RefrainError(
             f"the validation split has {len(splits['valid'])} character(s), too few for keep: best "
@@ -88,51 +92,48 @@ def read_text(model: str, params: Params, ranks: Ranks) -> tuple[VocabFile, Spli
     return stored, splits
 
 
-def identify(
-    model: str, params: Params, stored: VocabFile, splits: Splits, device: torch.device, ranks: Ranks
-) -> str:
-    """A fingerprint of all that a training's result depends on."""
+def identify(name: str, params: Params, stored: VocabFile, splits: Splits, device: torch.device) -> str:
+    """A fingerprint of all that determines a training's result."""
     return fingerprint(
-        model=params.models[model].model_dump(exclude={"train"}),
-        train=params.train_params(model).model_dump(),
+        model=params.models[name].model_dump(exclude={"train"}),
+        train=params.train_params(name).model_dump(),
         seed=params.seed,
         vocab=stored.sha256,
         corpus=stored.corpus_sha256,
         characters=[len(split) for split in splits.values()],
         device=device.type,
-        ranks=ranks.size,
     )
 
 
-def last_checkpoint(model: str, identity: str) -> Checkpoint | None:
-    """The checkpoint of a training that did not come to its end; one that is forced is to train anew."""
-    artifacts.drop_closed_checkpoint(model)
-    return read_checkpoint(artifacts.checkpoint_path(model), identity)
+def last_checkpoint(name: str, identity: str) -> dict[str, Any] | None:
+    """The checkpoint of a training whose model DVC has not recorded: one that is forced begins anew."""
+    artifacts.drop_recorded_checkpoint(name)
+    return read_checkpoint(artifacts.checkpoint_path(name), identity)
 
 
-def new_model(model: str, params: Params, vocab_size: int, device: torch.device, ranks: Ranks) -> CharLM:
+def new_model(name: str, params: Params, vocab_size: int, device: torch.device, ranks: Ranks) -> CharLM:
     """The model before its first step: the same on all ranks, which then differ in what dropout drops."""
     torch.manual_seed(params.seed)
-    settings = params.models[model]
+    settings = params.models[name]
     config = ModelConfig(vocab_size=vocab_size, **settings.architecture)
-    lm = CharLM(config, params.train_params(model).implementation, settings.init_std).to(device)
+    model = CharLM(config, params.train_params(name).implementation, settings.init_std).to(device)
     if ranks.rank:
         torch.manual_seed(params.seed + ranks.rank)
-    return lm
+    return model
 
 
-def train_to_the_end(trainer: Trainer, model: str, progress: Progress) -> dict[str, Tensor]:
-    """Train to the end, and say so where it begins in the middle or is stopped."""
-    first = trainer.ranks.rank == 0
-    if first and trainer.steps_done:
-        log.info("%s: going on from its checkpoint, in epoch %d", model, trainer.epoch)
-    if first:
+def train_to_the_end(trainer: Trainer, name: str, progress: Progress) -> dict[str, Tensor]:
+    """Train to the end; log where it begins in the middle, or is stopped."""
+    is_first = trainer.ranks.rank == 0
+    if is_first and trainer.steps_done:
+        log.info("%s: going on from its checkpoint, in epoch %d", name, trainer.totals.epoch)
+    if is_first:
         progress.start(trainer.steps_per_epoch, trainer.steps_done)
     try:
         return trainer.run()
     except Stopped as stopped:
         progress.close()
-        if first:
-            again = "%s: stopped by %s in epoch %d; `dvc repro` goes on from there"
-            log.info(again, model, stopped, trainer.epoch)
+        if is_first:
+            message = "%s: stopped by %s in epoch %d; `dvc repro` goes on from there"
+            log.info(message, name, stopped, trainer.totals.epoch)
         sys.exit(128 + stopped.number)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.support.project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import Project
+from tests.support.project import Project
 
 
 def free_port() -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from flows.dag import Stage, read_stages, threads_each
 from pipeline.errors import RefrainError
-from tests.conftest import ROOT, Project
+from tests.support.project import ROOT, Project
 
 TRAIN = ("build_vocab", "encode_corpus")
 

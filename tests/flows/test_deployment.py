@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import Project
 from tests.flows.conftest import Api, free_port, prefect_server
 from tests.flows.test_reproduce import STAGES, processes_in
 from tests.stages.test_pipeline import LONG
+from tests.support.project import Project
 
 pytestmark = pytest.mark.server
 

@@ -15,11 +15,11 @@ from flows.parcel import adopt, collect, read_workspace, write_workspace
 from flows.pools import place
 from flows.results import slug
 from flows.texts import fetch_texts
-from tests.conftest import Project
 from tests.flows.conftest import Api, run_flow
 from tests.flows.test_deployment import put_on_server, wait_for
 from tests.flows.test_reproduce import STAGES
 from tests.stages.test_pipeline import LONG
+from tests.support.project import Project
 
 GRAPH = [
     Stage("build_vocab", (), True, "text"),

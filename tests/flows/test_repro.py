@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.repro import Runner, what_went_wrong
-from tests.conftest import Project
+from tests.support.project import Project
 
 
 @pytest.fixture

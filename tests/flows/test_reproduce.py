@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
 from tests.flows.conftest import Api, run_flow
 from tests.stages.test_pipeline import LONG
+from tests.support.project import Project
 
 pytestmark = pytest.mark.server
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from flows.git import git
-from tests.conftest import Project
 from tests.flows.conftest import Api, run_flow
+from tests.support.project import Project
 
 pytestmark = pytest.mark.server
 

@@ -15,9 +15,9 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.conftest import Project
 from tests.flows.conftest import Api, run_flow
 from tests.flows.test_reproduce import times
+from tests.support.project import Project
 
 pytestmark = pytest.mark.ui
 

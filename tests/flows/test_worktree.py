@@ -14,7 +14,7 @@ import pytest
 from flows.git import git
 from flows.worktree import land, worktree
 from pipeline.errors import RefrainError
-from tests.conftest import ROOT, Project
+from tests.support.project import ROOT, Project
 
 
 @pytest.fixture

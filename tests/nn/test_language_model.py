@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.errors import RefrainError
-from pipeline.nn.language_model import CharLM, ModelConfig, describe_model, load_model, next_lanes, save_model
+from pipeline.nn.language_model import CharLM, ModelConfig, next_lanes
+from pipeline.nn.weights import describe_model, load_model, save_model
 
 CPU = torch.device("cpu")
 CELLS = ["rnn", "gru", "lstm"]
@@ -106,7 +107,7 @@ def test_next_lanes_start_where_their_neighbours_ended() -> None:
 @pytest.mark.parametrize("tied", [False, True])
 def test_saved_model_loads_again(tmp_path: Path, tied: bool) -> None:
     lm = model(embedding_size=8, tied=tied, num_layers=2, dropout=0.1)
-    save_model(tmp_path / "gru.safetensors", lm, lm.state_dict(), "v")
+    save_model(tmp_path / "gru.safetensors", lm, lm.weights(), "v")
     again = load_model(tmp_path / "gru.safetensors", "v", CPU)
     assert again.config == lm.config
     assert not again.training
@@ -118,7 +119,7 @@ def test_saved_model_loads_again(tmp_path: Path, tied: bool) -> None:
 @pytest.mark.parametrize(("cell", "kind"), [("rnn", nn.RNN), ("gru", nn.GRU), ("lstm", nn.LSTM)])
 def test_file_loads_into_plain_pytorch(tmp_path: Path, cell: str, kind: type[nn.RNNBase]) -> None:
     lm = model(cell=cell).eval()
-    save_model(tmp_path / "m.safetensors", lm, lm.state_dict(), "v")
+    save_model(tmp_path / "m.safetensors", lm, lm.weights(), "v")
     weights = load_file(tmp_path / "m.safetensors")
     module, decoder = kind(12, 8), nn.Linear(8, 12)
     module.load_state_dict({k.removeprefix("rnn."): v for k, v in weights.items() if k.startswith("rnn.")})
@@ -132,7 +133,7 @@ def test_damaged_absent_or_foreign_file_is_one_line(tmp_path: Path) -> None:
     lm, path = model(), tmp_path / "gru.safetensors"
     with pytest.raises(RefrainError, match="run `dvc checkout`, or `dvc repro train@gru` to train it"):
         load_model(path, "v", CPU)
-    save_model(path, lm, lm.state_dict(), "v")
+    save_model(path, lm, lm.weights(), "v")
     with pytest.raises(RefrainError, match="another vocabulary"):
         load_model(path, "w", CPU)
     path.write_bytes(path.read_bytes()[:-8])
@@ -146,10 +147,11 @@ def test_damaged_absent_or_foreign_file_is_one_line(tmp_path: Path) -> None:
 SAVE = """
 import sys, torch
 from pathlib import Path
-from pipeline.nn.language_model import CharLM, ModelConfig, save_model
+from pipeline.nn.language_model import CharLM, ModelConfig
+from pipeline.nn.weights import save_model
 torch.manual_seed(0)
 model = CharLM(ModelConfig(vocab_size=5, cell="gru", hidden_size=4))
-save_model(Path(sys.argv[1]), model, model.state_dict(), "v")
+save_model(Path(sys.argv[1]), model, model.weights(), "v")
 """
 
 

@@ -11,8 +11,8 @@ from pipeline.errors import RefrainError
 from replications import run
 from replications.report import Published, as_html, read_published, shown
 from replications.results import RECIPES, RESULTS, read_result, read_samples, read_timing
-from tests.conftest import ROOT
 from tests.imports import closure
+from tests.support.project import ROOT
 
 STAGES = YAML(typ="safe").load((ROOT / "replications/dvc.yaml").read_text(encoding="utf-8"))["stages"]
 

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.reporting.page import samples_side_by_side
 from pipeline.reporting.samples import decoding_name, samples_markdown
-from pipeline.reporting.summary import sample_lines
+from pipeline.reporting.show import sample_lines
 from pipeline.reporting.tables import read_lines
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RefrainError
-from pipeline.reporting.summary import metrics_table
-from pipeline.reporting.tables import Metrics, format_perplexity, perplexity_rows, read_metrics, splits_of
+from pipeline.reporting.show import metrics_table
+from pipeline.reporting.tables import Metrics, format_perplexity, perplexity_rows, read_json, splits_of
 
 
 def metrics(*splits: str) -> Metrics:
@@ -52,4 +52,4 @@ def test_only_splits_that_have_text_are_columns(splits: tuple[str, ...]) -> None
 
 def test_absent_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(RefrainError, match="run `dvc repro`"):
-        read_metrics(tmp_path / "metrics.json")
+        read_json(tmp_path / "metrics.json")

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from safetensors import safe_open
 
 from pipeline.artifacts import file_sha256
 from pipeline.tensors import read_metadata, read_tensors, write_tensors
-from tests.conftest import Project
+from tests.support.project import LONG_TRAINING, Project, stored_epoch, wait_for_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +69,7 @@ def test_samples_continue_every_prefix_for_every_model_and_decoding(finished: Pr
 
 def test_nothing_is_left_to_do(finished: Project) -> None:
     assert "Data and pipelines are up to date." in finished.run("dvc", "status").stdout
-    assert finished.run("dvc", "repro").stdout.count("didn't change, skipping") == 7
+    assert finished.run("dvc", "repro").stdout.count("didn't change, skipping") == 11
     assert finished.run("git", "status", "--porcelain").stdout == ""
     assert not list((finished.folder / ".checkpoints").glob("*")), "finished trainings leave no checkpoint"
 
@@ -90,7 +89,7 @@ def test_report_is_one_page_that_needs_no_network(finished: Project) -> None:
         "<svg",
         "分开",
         "bigram",
-        finished.run("git", "rev-parse", "HEAD~1").stdout.strip(),
+        json.loads((finished.folder / "code.json").read_text(encoding="utf-8"))["report"],
         "top_p: 0.9",
     ):
         assert text in page
@@ -118,9 +117,10 @@ def test_forced_training_begins_anew_also_where_nothing_ran_after_it(again: Proj
 
 def test_lstm_is_a_change_of_params_alone_and_retrains_nothing_else(again: Project) -> None:
     again.edit("generate:\n", "  lstm: {cell: lstm, hidden_size: 8, num_layers: 1}\ngenerate:\n")
-    output = again.run("dvc", "repro", "evaluate").stdout
-    assert "Running stage 'train@lstm'" in output
-    assert "Stage 'train@gru' didn't change" in output
+    output = again.run("dvc", "repro").stdout
+    for stage in ("train", "evaluate", "generate"):
+        assert f"Running stage '{stage}@lstm'" in output
+        assert f"Stage '{stage}@gru' didn't change" in output
     metrics = json.loads((again.folder / "reports/metrics.json").read_text(encoding="utf-8"))
     assert "lstm" in metrics
 
@@ -129,10 +129,10 @@ def test_model_taken_out_of_params_leaves_nothing_behind(again: Project) -> None
     """Also dvc.lock is then what another clone would get."""
     again.edit("  rnn: {cell: rnn, hidden_size: 16, num_layers: 1}\n", "")
     output = again.run("dvc", "repro").stderr
-    assert "models/rnn.safetensors: no such model in params.yaml any more: moved to .unused/" in output
+    assert "models/rnn.safetensors: no such model in params.yaml any more: moved to .archive/" in output
     assert [path.name for path in (again.folder / "models").glob("*.safetensors")] == ["gru.safetensors"]
     assert [path.name for path in (again.folder / "reports/train").iterdir()] == ["gru"]
-    assert (again.folder / ".unused/models/rnn.safetensors").exists()
+    assert (again.folder / ".archive/models/rnn.safetensors").exists()
     lock = (again.folder / "dvc.lock").read_bytes()
     again.commit("gru alone")
     again.run("git", "clean", "-fdxq", "-e", ".dvc")
@@ -153,8 +153,8 @@ def test_parameters_invalidate_what_depends_on_them_only(finished: Project) -> N
             if any("changed deps" in cause and "params.yaml" in cause["changed deps"] for cause in causes)
         }
 
-    assert changed("device: cpu\nthreads: 1", "device: auto\nthreads: 2") == set()
-    assert changed("temperature: 0.8", "temperature: 0.7") == {"generate", "report"}
+    assert changed("device: cpu\n  threads: 1", "device: auto\n  threads: 2") == set()
+    assert changed("temperature: 0.8", "temperature: 0.7") == {"generate@rnn", "generate@gru", "report"}
     assert "train@rnn" not in changed("hidden_size: 16, num_layers: 2", "hidden_size: 20, num_layers: 2")
     assert {"train@rnn", "train@gru"} <= changed("epochs: 4", "epochs: 5")
 
@@ -171,33 +171,11 @@ def test_experiments_and_diffs_between_commits(again: Project) -> None:
     assert "HEAD~1" in (project.folder / "plots-diff/index.html").read_text(encoding="utf-8")
 
 
-LONG = [
-    ("epochs: 4", "epochs: 120"),
-    ("sample: {every: 2", "sample: {every: 50"),
-    ("evaluate_every: 2", "evaluate_every: 30"),
-]
-
-
-def wait_for_checkpoint(project: Project, since: float) -> None:
-    """Until the training has written a checkpoint after ``since``."""
-    path = project.folder / ".checkpoints/gru.safetensors"
-    deadline = time.monotonic() + 60
-    while not (path.exists() and path.stat().st_mtime > since):
-        assert time.monotonic() < deadline, "no checkpoint in a minute"
-        time.sleep(0.01)
-
-
-def stored_epoch(project: Project) -> int:
-    """The epoch that the checkpoint is in."""
-    with safe_open(project.folder / ".checkpoints/gru.safetensors", framework="pt") as file:
-        return int(json.loads(file.metadata()["refrain"])["values"]["epoch"])
-
-
 def test_killed_trainings_go_on_to_the_same_bits(new_project: Callable[[str], Project]) -> None:
     """kill -9 of the whole process group at random moments, until the run comes through."""
     whole, broken = new_project("whole"), new_project("broken")
     for project in (whole, broken):
-        for old, new in LONG:
+        for old, new in LONG_TRAINING:
             project.edit(old, new)
         project.run("dvc", "repro", "encode_corpus")
     whole.run("dvc", "repro", "train@gru")
@@ -218,7 +196,7 @@ def test_killed_trainings_go_on_to_the_same_bits(new_project: Callable[[str], Pr
 
 
 def test_terminated_training_says_so_and_goes_on(project: Project) -> None:
-    for old, new in LONG:
+    for old, new in LONG_TRAINING:
         project.edit(old, new)
     project.edit("checkpoint_seconds: 0.2", "checkpoint_seconds: 1000.0")
     project.stage("build_vocab")
@@ -264,7 +242,7 @@ def test_terminated_training_says_so_and_goes_on(project: Project) -> None:
             "generate.prefixes: prefix 'Qx': not in the vocabulary: 'Q' (U+0051)",
         ),
         ("vocab: {unk: true", "vocab: {unk: false", "encode_corpus", "not in the vocabulary"),
-        ("device: cpu", "device: cuda:9", "train", "device: 'cuda:9' is not on this machine"),
+        ("device: cpu", "device: cuda:9", "train", "runtime.device: 'cuda:9' is not on this machine"),
         ("batch_size: 8", "batch_size: 2000", "train", "lower train.batch_size"),
     ],
 )
@@ -292,9 +270,9 @@ def test_model_of_weights_that_are_not_numbers_is_one_line(again: Project) -> No
     weights = read_tensors(path)
     weights["decoder.bias"][0] = float("nan")
     write_tensors(path, weights, read_metadata(path))
-    result = again.stage("evaluate", check=False)
+    result = again.stage("evaluate", "gru", check=False)
     assert result.returncode == 1
-    assert "\nerror: models/gru.safetensors: the model's loss on this text is not finite" in result.stderr
+    assert "error: models/gru.safetensors: the model's loss on this text is not finite" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -308,7 +286,7 @@ def test_text_changed_between_stages_is_noticed(project: Project) -> None:
 
 
 def test_people_can_sample_from_the_command_line(finished: Project) -> None:
-    command = ["python", "-m", "pipeline.inference.sampling", "--model", "gru", "--length", "15"]
+    command = ["refrain", "write", "--model", "gru", "--length", "15"]
     greedy = finished.run(*command, "--prefix", "分开", "--prefix", "不分开").stdout.splitlines()
     assert [line[:2] for line in greedy] == ["分开", "不分"]
     assert [len(line) for line in greedy] == [17, 18]
@@ -321,7 +299,7 @@ def test_people_can_sample_from_the_command_line(finished: Project) -> None:
     assert finished.run(*command, "--prefix", "分", "--temperature", "-1", check=False).returncode == 2
 
 
-def test_summary_shows_perplexities_and_two_samples_a_model(finished: Project) -> None:
-    shown = finished.run("python", "-m", "pipeline.reporting.summary").stdout
+def test_show_prints_perplexities_and_two_samples_a_model(finished: Project) -> None:
+    shown = finished.run("refrain", "show").stdout
     assert "bigram" in shown
     assert shown.count("  分开") == shown.count("  不分开") == 2

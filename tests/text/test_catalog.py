@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RefrainError
-from pipeline.text import catalog
-from pipeline.text.catalog import fetch, load_catalog
-from tests.conftest import ROOT
+from pipeline.text import fetch, texts
+from pipeline.text.catalog import fetch_text, load_catalog
+from tests.support.project import ROOT
 
 TEXT = "分开\n".encode()
 
@@ -17,12 +17,12 @@ def entry(web: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     address, folder = web
     (folder / "source.txt").write_bytes(TEXT)
     sha256 = hashlib.sha256(TEXT).hexdigest()
-    (tmp_path / "catalog.yaml").write_text(
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/catalog.yaml").write_text(
         f"song:\n  url: {address}/source.txt\n  file: song.txt\n  sha256: {sha256}\n"
         "  normalize: lyrics\n  licence: CC0\n"
     )
-    monkeypatch.setattr(catalog, "CATALOG_FILE", tmp_path / "catalog.yaml")
-    monkeypatch.setattr(load_catalog, "__defaults__", (tmp_path / "catalog.yaml",))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REFRAIN_CORPORA", raising=False)
     return folder / "source.txt"
 
@@ -40,16 +40,16 @@ def test_the_catalogues_checksums_are_those_of_the_real_texts(corpora: Path) -> 
 
 
 def test_downloads_once(entry: Path, tmp_path: Path) -> None:
-    path = fetch("song", tmp_path / "raw")
+    path = fetch_text("song", tmp_path / "raw")
     assert path.read_bytes() == TEXT
     entry.unlink()
-    assert fetch("song", tmp_path / "raw") == path
+    assert fetch_text("song", tmp_path / "raw") == path
 
 
 def test_wrong_checksum_leaves_nothing(entry: Path, tmp_path: Path) -> None:
     entry.write_bytes(b"changed")
     with pytest.raises(RefrainError, match=r"download failed: SHA256 hash"):
-        fetch("song", tmp_path / "raw")
+        fetch_text("song", tmp_path / "raw")
     assert list((tmp_path / "raw").glob("*")) == []
 
 
@@ -57,27 +57,27 @@ def test_wrong_checksum_leaves_nothing(entry: Path, tmp_path: Path) -> None:
 def test_damaged_file_is_fetched_again(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "song.txt").write_bytes(TEXT[:2])
-    assert fetch("song", tmp_path / "raw").read_bytes() == TEXT
+    assert fetch_text("song", tmp_path / "raw").read_bytes() == TEXT
     assert (tmp_path / "raw" / ".song.txt.old").read_bytes() == TEXT[:2], "nothing is lost"
 
 
 def test_text_without_a_checksum_is_fetched_anew_each_time(entry: Path, tmp_path: Path) -> None:
-    catalog_file = tmp_path / "catalog.yaml"
+    catalog_file = tmp_path / "data/catalog.yaml"
     lines = catalog_file.read_text().splitlines()
     catalog_file.write_text("\n".join("  sha256: null" if "sha256" in line else line for line in lines))
-    assert fetch("song", tmp_path / "raw").read_bytes() == TEXT
+    assert fetch_text("song", tmp_path / "raw").read_bytes() == TEXT
     entry.write_bytes(b"new")
-    assert fetch("song", tmp_path / "raw").read_bytes() == b"new"
+    assert fetch_text("song", tmp_path / "raw").read_bytes() == b"new"
     entry.unlink()
     with pytest.raises(RefrainError, match="download failed"):
-        fetch("song", tmp_path / "raw")
+        fetch_text("song", tmp_path / "raw")
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["song.txt"], "and the old one stays"
 
 
 def test_failed_download_is_one_line(entry: Path, tmp_path: Path) -> None:
     entry.unlink()
     with pytest.raises(RefrainError, match="download failed: 404") as caught:
-        fetch("song", tmp_path / "raw")
+        fetch_text("song", tmp_path / "raw")
     assert "\n" not in str(caught.value)
 
 
@@ -88,35 +88,29 @@ def test_local_copy_is_taken_if_its_checksum_is_right(
     (tmp_path / "local").mkdir()
     monkeypatch.setenv("REFRAIN_CORPORA", str(tmp_path / "local"))
     (tmp_path / "local" / "song.txt").write_bytes(TEXT)
-    assert fetch("song", tmp_path / "raw").read_bytes() == TEXT
+    assert fetch_text("song", tmp_path / "raw").read_bytes() == TEXT
     (tmp_path / "local" / "song.txt").write_bytes(b"changed")
     (tmp_path / "raw" / "song.txt").unlink()
     with pytest.raises(RefrainError, match="get the file again"):
-        fetch("song", tmp_path / "raw")
+        fetch_text("song", tmp_path / "raw")
 
 
 @pytest.mark.usefixtures("entry")
 def test_unknown_name_is_an_error_that_lists_the_known(tmp_path: Path) -> None:
     with pytest.raises(RefrainError, match="has no 'songs'; it has song"):
-        fetch("songs", tmp_path / "raw")
+        fetch_text("songs", tmp_path / "raw")
 
 
 @pytest.mark.usefixtures("entry")
 def test_wrong_catalogue_names_the_key(tmp_path: Path) -> None:
-    (tmp_path / "catalog.yaml").write_text("song: {url: x}")
+    (tmp_path / "data/catalog.yaml").write_text("song: {url: x}")
     with pytest.raises(RefrainError, match=r"song\.file: Field required"):
         load_catalog()
 
 
 @pytest.mark.usefixtures("entry")
-def test_command_line_says_what_to_set(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(fetch, "__defaults__", (tmp_path / "raw",))
-    catalog.main("fetch", "song")
+def test_commands_say_what_there_is_and_what_to_set(capsys: pytest.CaptureFixture[str]) -> None:
+    fetch.main("song")
     assert "corpus.normalize: lyrics" in capsys.readouterr().out
-    catalog.main("list")
+    texts.main()
     assert "CC0" in capsys.readouterr().out
-    with pytest.raises(RefrainError, match="fetch what"):
-        catalog.main("fetch")

@@ -2,7 +2,6 @@ import gzip
 import hashlib
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import pytest
@@ -10,55 +9,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import RefrainError
-from pipeline.params import CorpusParams, SplitParams
-from pipeline.text import corpus
-from pipeline.text.corpus import Corpus, count_piece, split_bounds
+from pipeline.params.sections import SplitParams
+from pipeline.text import corpus, reading
+from pipeline.text.corpus import Corpus, split_bounds
 from pipeline.text.normalize import NORMALIZERS
-from pipeline.text.vocab import Span
-
-
-def params(path: object, **changes: Any) -> CorpusParams:
-    split = {"train": 0.8, "valid": 0.1, "test": 0.1}
-    settings = {"files": None, "normalize": "none", "max_chars": None, "split": split} | changes
-    return CorpusParams.model_validate({"path": str(path), **settings})
-
-
-def read(path: object, **changes: Any) -> str:
-    return "".join(Corpus(params(path, **changes)).read())
+from tests.support.corpus import corpus_params, placements_of, read_text
 
 
 def test_plain_file_with_and_without_bom(tmp_path: Path) -> None:
     for name, start in (("plain.txt", b""), ("bom.txt", b"\xef\xbb\xbf")):
         (tmp_path / name).write_bytes(start + "分开\n".encode())
-        assert read(tmp_path / name) == "分开\n"
+        assert read_text(tmp_path / name) == "分开\n"
 
 
 def test_bom_inside_a_text_is_kept(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a\ufeffb", encoding="utf-8")
-    assert read(tmp_path / "a.txt") == "a\ufeffb"
+    assert read_text(tmp_path / "a.txt") == "a\ufeffb"
 
 
 def test_characters_cut_by_chunks_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "CHUNK_BYTES", 5)
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 5)
     text = "分开 😀 naïve\r\n不分开" * 3
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert read(tmp_path / "a.txt") == text
+    assert read_text(tmp_path / "a.txt") == text
 
 
 @pytest.mark.parametrize("offset", [0, 4, 5, 11, 30])
 def test_undecodable_byte_is_reported_with_file_and_offset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offset: int
 ) -> None:
-    monkeypatch.setattr(corpus, "CHUNK_BYTES", 5)
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 5)
     (tmp_path / "bad.txt").write_bytes(b"x" * offset + b"\xff" + b"y" * 9)
     with pytest.raises(RefrainError, match=rf"bad\.txt: byte 0xff at offset {offset} is not UTF-8"):
-        read(tmp_path / "bad.txt")
+        read_text(tmp_path / "bad.txt")
 
 
 def test_character_cut_off_at_the_end_is_reported(tmp_path: Path) -> None:
     (tmp_path / "cut.txt").write_bytes(b"abc" + "分".encode()[:2])
     with pytest.raises(RefrainError, match="offset 3 is not UTF-8"):
-        read(tmp_path / "cut.txt")
+        read_text(tmp_path / "cut.txt")
 
 
 def test_folder_is_read_in_order_of_names_with_a_line_break_between_files(tmp_path: Path) -> None:
@@ -67,18 +56,18 @@ def test_folder_is_read_in_order_of_names_with_a_line_break_between_files(tmp_pa
     (tmp_path / "a.txt").write_text("one", encoding="utf-8")
     (tmp_path / "c.md").write_text("notes\n", encoding="utf-8")
     (tmp_path / ".hidden.txt").write_text("no", encoding="utf-8")
-    assert read(tmp_path) == "one\ntwo\nnotes\n"
-    assert read(tmp_path, files="*.txt") == "one\ntwo"
+    assert read_text(tmp_path) == "one\ntwo\nnotes\n"
+    assert read_text(tmp_path, files="*.txt") == "one\ntwo"
     with pytest.raises(RefrainError, match=r"no file in it matches '\*\.csv'"):
-        read(tmp_path, files="*.csv")
+        read_text(tmp_path, files="*.csv")
 
 
 def test_member_of_a_zip(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "songs.zip", "w") as archive:
         archive.writestr("x/one.txt", "一")
         archive.writestr("x/two.txt", "二")
-    assert read(tmp_path / "songs.zip", files="x/two.txt") == "二"
-    assert read(tmp_path / "songs.zip") == "一\n二"
+    assert read_text(tmp_path / "songs.zip", files="x/two.txt") == "二"
+    assert read_text(tmp_path / "songs.zip") == "一\n二"
 
 
 def test_encrypted_member_is_one_line(tmp_path: Path) -> None:
@@ -89,15 +78,15 @@ def test_encrypted_member_is_one_line(tmp_path: Path) -> None:
         content[content.index(header) + flags] |= 1  # the bit that says: encrypted
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(RefrainError, match=r"one\.txt: cannot be read: .*encrypted"):
-        read(tmp_path / "a.zip")
+        read_text(tmp_path / "a.zip")
 
 
 def test_archive_inside_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x", encoding="utf-8")
     (tmp_path / "b.ZIP").write_bytes(b"")
     with pytest.raises(RefrainError, match=r"b\.ZIP is an archive inside a folder"):
-        read(tmp_path)
-    assert read(tmp_path, files="*.txt") == "x"
+        read_text(tmp_path)
+    assert read_text(tmp_path, files="*.txt") == "x"
 
 
 def test_two_stars_stand_for_any_folders_also_for_none(tmp_path: Path) -> None:
@@ -105,12 +94,12 @@ def test_two_stars_stand_for_any_folders_also_for_none(tmp_path: Path) -> None:
     (tmp_path / "b" / ".git").mkdir()
     for name in ("1.txt", "b/2.txt", "b/c/3.txt", "b/.git/no.txt"):
         (tmp_path / name).write_text(name[-5], encoding="utf-8")
-    assert read(tmp_path, files="**/*.txt") == "1\n2\n3"
+    assert read_text(tmp_path, files="**/*.txt") == "1\n2\n3"
 
 
 def test_compressed_file(tmp_path: Path) -> None:
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress("分开".encode()))
-    assert read(tmp_path / "a.txt.gz") == "分开"
+    assert read_text(tmp_path / "a.txt.gz") == "分开"
 
 
 def test_damaged_archives_are_one_line(tmp_path: Path) -> None:
@@ -119,7 +108,7 @@ def test_damaged_archives_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "c.zip").write_bytes(b"PK not zip")
     for name in ("a.gz", "b.gz", "c.zip"):
         with pytest.raises(RefrainError, match=name) as caught:
-            read(tmp_path / name)
+            read_text(tmp_path / name)
         assert "\n" not in str(caught.value)
 
 
@@ -129,11 +118,11 @@ def test_url(web: tuple[str, Path]) -> None:
     (folder / "b.txt.gz").write_bytes(gzip.compress(b"packed"))
     with zipfile.ZipFile(folder / "c.zip", "w") as archive:
         archive.writestr("one.txt", "zipped")
-    assert read(f"{address}/a.txt") == "from the web"
-    assert read(f"{address}/b.txt.gz") == "packed"
-    assert read(f"{address}/c.zip") == "zipped"
+    assert read_text(f"{address}/a.txt") == "from the web"
+    assert read_text(f"{address}/b.txt.gz") == "packed"
+    assert read_text(f"{address}/c.zip") == "zipped"
     with pytest.raises(RefrainError, match="nothing is there"):
-        read(f"{address}/none.txt")
+        read_text(f"{address}/none.txt")
 
 
 @pytest.mark.parametrize("status", [403, 500])
@@ -141,43 +130,38 @@ def test_refusing_server_is_one_line(web: tuple[str, Path], status: int) -> None
     address, folder = web
     (folder / "status").write_text(str(status), encoding="utf-8")
     with pytest.raises(RefrainError, match=r"a\.txt: .*the server refuses it") as caught:
-        read(f"{address}/a.txt")
+        read_text(f"{address}/a.txt")
     assert "\n" not in str(caught.value)
 
 
 def test_absent_server_is_one_line() -> None:
     with pytest.raises(RefrainError, match=r"127\.0\.0\.1:9/a\.txt: .*there is no connection"):
-        read("http://127.0.0.1:9/a.txt")
+        read_text("http://127.0.0.1:9/a.txt")
 
 
 def test_s3_file_and_folder(s3: str) -> None:
     fs = fsspec.filesystem("s3", skip_instance_cache=True)
     fs.pipe({"texts/songs/1.txt": b"one", "texts/songs/2.txt.gz": gzip.compress(b"two")})
-    assert read(f"{s3}/songs/1.txt") == "one"
-    assert read(f"{s3}/songs") == "one\ntwo"
+    assert read_text(f"{s3}/songs/1.txt") == "one"
+    assert read_text(f"{s3}/songs") == "one\ntwo"
     with pytest.raises(RefrainError, match="nothing is there"):
-        read(f"{s3}/none.txt")
+        read_text(f"{s3}/none.txt")
 
 
 def test_max_chars_cuts_after_normalising(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1234 ab, cd 5 ef", encoding="utf-8")
-    assert read(tmp_path / "a.txt", normalize="letters", max_chars=4) == "ab c"
+    assert read_text(tmp_path / "a.txt", normalize="letters", max_chars=4) == "ab c"
 
 
-def spans(text: Corpus) -> list[Span]:
-    pieces = text.pieces()
-    return text.place(pieces, [count_piece(text.params.normalize, piece) for piece in pieces])
-
-
-def test_spans_count_normalised_characters_and_hash_the_whole_file(tmp_path: Path) -> None:
+def test_placements_count_normalised_characters_and_hash_the_whole_file(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("12 ab\n", encoding="utf-8")
-    (span,) = spans(Corpus(params(tmp_path / "a.txt", normalize="letters", max_chars=1)))
-    assert (span.joint, span.start, span.stop) == (
+    (placement,) = placements_of(Corpus(corpus_params(tmp_path / "a.txt", normalize="letters", max_chars=1)))
+    assert (placement.separator, placement.start, placement.stop) == (
         "",
         0,
         1,
     )  # and the hash is of what lies after the cut, too
-    assert span.sha256 == hashlib.sha256((tmp_path / "a.txt").read_bytes()).hexdigest()
+    assert placement.sha256 == hashlib.sha256((tmp_path / "a.txt").read_bytes()).hexdigest()
 
 
 FILES = st.lists(st.text(st.sampled_from("aΣé分😀 .\r\n"), max_size=40), min_size=1, max_size=4)
@@ -193,13 +177,13 @@ def test_text_is_the_same_however_it_is_cut(
     with pytest.MonkeyPatch.context() as patch:
         if not any(is_text(text, normalize) for text in texts):
             return
-        whole = read(folder, normalize=normalize)
+        whole = read_text(folder, normalize=normalize)
         patch.setattr(corpus, "PIECE_BYTES", piece)
         patch.setattr(corpus, "SEARCH_BYTES", search)
-        cut = Corpus(params(folder, normalize=normalize))
+        cut = Corpus(corpus_params(folder, normalize=normalize))
         assert "".join(cut.read()) == whole
-        edges = spans(cut)
-    assert [span.start for span in edges] == [0, *(span.stop for span in edges[:-1])]
+        edges = placements_of(cut)
+    assert [placement.start for placement in edges] == [0, *(placement.stop for placement in edges[:-1])]
     assert edges[-1].stop == len(whole)
 
 
@@ -211,7 +195,7 @@ def test_small_files_of_an_archive_are_gathered_too(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "songs.zip", "w") as archive:
         for number in range(40):
             archive.writestr(f"{number:02}.txt", f"song {number}\n")
-    (piece,) = Corpus(params(tmp_path / "songs.zip")).pieces()
+    (piece,) = Corpus(corpus_params(tmp_path / "songs.zip")).pieces()
     assert len(piece) == 40
 
 
@@ -222,7 +206,7 @@ def test_large_files_are_cut_at_line_ends_and_small_ones_gathered(
     contents = {"1": b"abc\n", "2": b"d\n", "3": b"12345678\n1234\n789\n", "4": b"0" * 25, "5": b"e"}
     for name, content in contents.items():
         (tmp_path / f"{name}.txt").write_bytes(content)
-    pieces = Corpus(params(tmp_path)).pieces()
+    pieces = Corpus(corpus_params(tmp_path)).pieces()
     found = [[(Path(part.file.name).stem, part.start, part.stop) for part in piece] for piece in pieces]
     assert found == [
         [("1", 0, None), ("2", 0, None)],
@@ -239,18 +223,18 @@ def test_large_files_are_cut_at_line_ends_and_small_ones_gathered(
 def test_no_text_is_an_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.txt").write_text(content, encoding="utf-8")
     with pytest.raises(RefrainError, match="no text is left"):
-        spans(Corpus(params(tmp_path / "a.txt", normalize="letters")))
+        placements_of(Corpus(corpus_params(tmp_path / "a.txt", normalize="letters")))
 
 
 def test_absent_path_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(RefrainError, match="nothing is there"):
-        read(tmp_path / "none.txt")
+        read_text(tmp_path / "none.txt")
 
 
 def test_pattern_on_a_single_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x", encoding="utf-8")
     with pytest.raises(RefrainError, match="set it to null"):
-        read(tmp_path / "a.txt", files="*.txt")
+        read_text(tmp_path / "a.txt", files="*.txt")
 
 
 @pytest.mark.parametrize(
@@ -269,4 +253,4 @@ def test_splits_are_contiguous(
     fractions = dict(zip(("train", "valid", "test"), split, strict=True))
     bounds = list(split_bounds(characters, SplitParams(**fractions)).values())
     assert tuple(map(len, bounds)) == lengths
-    assert [i for span in bounds for i in span] == list(range(characters))
+    assert [i for placement in bounds for i in placement] == list(range(characters))

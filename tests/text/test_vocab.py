@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import RefrainError
-from pipeline.params import CorpusParams, SplitParams
+from pipeline.params.sections import CorpusParams, SplitParams
 from pipeline.text.corpus import Corpus
-from pipeline.text.vocab import UNK, Span, Vocab, build_vocab, count_chars, read_vocab, write_vocab
+from pipeline.text.vocab import UNK, Placement, Vocab, build_vocab, count_chars, read_vocab, write_vocab
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1)
 
@@ -63,17 +63,17 @@ def test_empty_vocabulary_is_an_error() -> None:
 
 def test_file_round_trip(tmp_path: Path) -> None:
     vocab = vocab_of("分开 不分开\n😀", unk=True)
-    spans = (Span("", 0, 5, "abc"), Span("\n", 5, 8, "def"))
-    write_vocab(tmp_path / "vocab.parquet", vocab, spans)
+    placements = (Placement("", 0, 5, "abc"), Placement("\n", 5, 8, "def"))
+    write_vocab(tmp_path / "vocab.parquet", vocab, placements)
     stored = read_vocab(tmp_path / "vocab.parquet")
-    assert (stored.vocab, stored.spans, stored.corpus_characters) == (vocab, spans, 8)
+    assert (stored.vocab, stored.placements, stored.corpus_characters) == (vocab, placements, 8)
 
 
 def test_absent_or_damaged_file_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "vocab.parquet"
     with pytest.raises(RefrainError, match="dvc repro build_vocab"):
         read_vocab(path)
-    write_vocab(path, vocab_of("ab"), [Span("", 0, 2, "abc")])
+    write_vocab(path, vocab_of("ab"), [Placement("", 0, 2, "abc")])
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(RefrainError, match="damaged"):
         read_vocab(path)

@@ -7,31 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import MayPassError, RefrainError
-from pipeline.params import EncodeParams
+from pipeline.data.encoding import encode_piece, plan_shards
+from pipeline.errors import RefrainError, TransientError
+from pipeline.params.runtime import RuntimeParams
 from pipeline.text import corpus
 from pipeline.text.corpus import Corpus, count_piece, split_bounds
-from pipeline.text.encoding import encode_piece, plan
 from pipeline.text.vocab import VocabFile, build_vocab, count_chars
-from pipeline.text.workers import workers
-from tests.text.test_corpus import params
+from pipeline.text.workers import parallel_map
+from tests.support.corpus import corpus_params
 
 pytestmark = pytest.mark.slow
 
 TEXT = "".join(f"分开 {number} 不分开\n" for number in range(4000))
 
 
-def encode(path: Path, folder: Path, who: EncodeParams) -> dict[str, bytes]:
+def encode(path: Path, folder: Path, runtime: RuntimeParams) -> dict[str, bytes]:
     """Count and encode a file; the bytes of all shards."""
-    source = Corpus(params(path))
+    source = Corpus(corpus_params(path))
     pieces = source.pieces()
     assert len(pieces) > 5
-    with workers(who) as over:
-        spans = source.place(pieces, list(over(partial(count_piece, "none"), pieces)))
+    with parallel_map(runtime) as over:
+        placements = source.placements(pieces, list(over(partial(count_piece, "none"), pieces)))
         vocab = build_vocab(count_chars(source.read()), unk=False, min_count=1)
-        bounds = split_bounds(spans[-1].stop, source.params.split)
-        task = partial(encode_piece, "none", VocabFile(vocab, "v", tuple(spans)), folder)
-        assert all(over(task, plan(pieces, spans, bounds)))
+        bounds = split_bounds(placements[-1].stop, source.params.split)
+        task = partial(encode_piece, "none", VocabFile(vocab, "v", tuple(placements)), folder)
+        assert all(over(task, plan_shards(pieces, placements, bounds)))
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}
 
 
@@ -58,36 +58,42 @@ def test_shards_are_the_same_bytes_whoever_writes_them(
     monkeypatch.setattr(corpus, "PIECE_BYTES", 10_000)
     path = tmp_path / "a.txt"
     path.write_text(TEXT, encoding="utf-8")
-    alone = encode(path, tmp_path / "alone", EncodeParams())
-    assert encode(path, tmp_path / "two", EncodeParams(workers=2)) == alone
+    alone = encode(path, tmp_path / "alone", RuntimeParams())
+    assert encode(path, tmp_path / "two", RuntimeParams(text_workers=2)) == alone
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
-        theirs = EncodeParams(scheduler=cluster.scheduler_address)
+        theirs = RuntimeParams(text_scheduler=cluster.scheduler_address)
         assert encode(path, tmp_path / "theirs", theirs) == alone
 
 
 def test_process_that_is_killed_costs_its_piece_only(tmp_path: Path) -> None:
-    with workers(EncodeParams(workers=2)) as over:
+    with parallel_map(RuntimeParams(text_workers=2)) as over:
         assert list(over(partial(die_once, tmp_path), range(8))) == [n * n for n in range(8)]
     assert (tmp_path / "3").exists()
 
 
 def test_process_that_dies_again_and_again_is_one_line() -> None:
     with (
-        pytest.raises(RefrainError, match=r"died 4 times over the same piece: .* encode\.workers: 1"),
-        workers(EncodeParams(workers=2)) as over,
+        pytest.raises(RefrainError, match=r"died 4 times over the same piece: .* runtime\.text_workers: 1"),
+        parallel_map(RuntimeParams(text_workers=2)) as over,
     ):
         list(over(die, range(4)))
 
 
 def test_error_comes_through_as_it_is() -> None:
-    with pytest.raises(RefrainError, match="0 is not text"), workers(EncodeParams(workers=2)) as over:
+    with (
+        pytest.raises(RefrainError, match="0 is not text"),
+        parallel_map(RuntimeParams(text_workers=2)) as over,
+    ):
         list(over(refuse, range(4)))
 
 
 def test_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.text.workers.CONNECT_SECONDS", 1)
-    who = EncodeParams(scheduler="tcp://127.0.0.1:9")
-    with pytest.raises(MayPassError, match=r"^encode\.scheduler tcp://127\.0\.0\.1:9: .*"), workers(who):
+    runtime = RuntimeParams(text_scheduler="tcp://127.0.0.1:9")
+    with (
+        pytest.raises(TransientError, match=r"^runtime\.text_scheduler tcp://127\.0\.0\.1:9: .*"),
+        parallel_map(runtime),
+    ):
         pass

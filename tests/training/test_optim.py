@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pipeline.training.optim import Optimizer, learning_rate
-from tests.training.common import train_params
+from tests.support.training import train_params
 
 
 def test_warm_up_then_cosine() -> None:
@@ -64,7 +64,7 @@ def test_steps_are_those_of_torch_optim(optimizer: str, clip: float | None) -> N
         reference.param_groups[0]["lr"] = 0.01 * (step + 1)
         reference.step()
         fresh = Optimizer(params, ours)
-        fresh.restore({name: tensor.clone() for name, tensor in own.state().items()})
+        fresh.load_state_dict({name: tensor.clone() for name, tensor in own.state_dict().items()})
         own = fresh
     for weight, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(weight, other, rtol=1e-5, atol=1e-6)

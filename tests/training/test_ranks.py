@@ -5,15 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.conftest import ROOT, Project
-from tests.training.common import Recorder, trainer
+from tests.support.project import ROOT, Project, wait_for_checkpoint
+from tests.support.training import Recorder, trainer
 
 IDS = torch.randint(9, (400,), generator=torch.Generator().manual_seed(1))
 SAMPLINGS = ["consecutive", "random", "classic_consecutive", "classic_random"]
@@ -21,11 +20,13 @@ SAMPLINGS = ["consecutive", "random", "classic_consecutive", "classic_random"]
 RANK = """
 import hashlib, json, sys
 import torch
-from pipeline.training.ranks import join
-from tests.training.common import Recorder, trainer
-from tests.training.test_ranks import IDS, SAMPLINGS
+from pipeline.training.ranks import join_ranks
+from tests.support.training import Recorder, trainer
 
-with join(torch.device("cpu")) as ranks:
+IDS = torch.randint(9, (400,), generator=torch.Generator().manual_seed(1))
+SAMPLINGS = ["consecutive", "random", "classic_consecutive", "classic_random"]
+
+with join_ranks(torch.device("cpu")) as ranks:
     torch.set_num_threads(1)
     for sampling in SAMPLINGS:
         recorder = Recorder()
@@ -33,7 +34,7 @@ with join(torch.device("cpu")) as ranks:
         weights = work.run()
         perplexities = [epoch.train_perplexity for epoch in recorder.epochs]
         digest = hashlib.sha256(b"".join(w.numpy().tobytes() for w in weights.values())).hexdigest()
-        states = [list(t.shape) for k, t in recorder.checkpoints[-1].tensors.items() if "state." in k]
+        states = [list(t.shape) for k, t in recorder.checkpoints[-1].items() if k.startswith("lanes.")]
         line = json.dumps([sampling, ranks.rank, perplexities, digest, states])
         print(f"\\n{line}\\n", end="", flush=True)
 """
@@ -95,21 +96,10 @@ def ranks_of(process: "subprocess.Popen[str]") -> list[int]:
 def on_two(new_project: Callable[[str], Project]) -> Project:
     """A project whose GRU trains some seconds on two processes, after its texts were encoded."""
     project = new_project("on_two")
-    project.edit("  batch_size: 8\n", "  batch_size: 8\n  processes: 2\n")
+    project.edit("  threads: 1\n", "  threads: 1\n  processes: 2\n")
     project.edit("  epochs: 4\n", "  epochs: 25\n")
     project.run("dvc", "repro", "encode_corpus")
     return project
-
-
-def wait_for_checkpoint(project: Project, process: "subprocess.Popen[str]", since: float = 0.0) -> float:
-    """Wait for a checkpoint written after time ``since``, and return its own."""
-    path = project.folder / ".checkpoints/gru.safetensors"
-    for _ in range(600):
-        if path.exists() and path.stat().st_mtime > since:
-            return path.stat().st_mtime
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.05)
-    raise AssertionError("no checkpoint within 30 seconds")
 
 
 @pytest.mark.slow
@@ -119,7 +109,7 @@ def test_stopped_and_killed_ranks_go_on_to_the_same_result(on_two: Project) -> N
     (on_two.folder / ".checkpoints/gru.safetensors").unlink()
 
     process = on_two.start("python", "-m", "pipeline.stages.train", "gru")
-    wait_for_checkpoint(on_two, process)
+    wait_for_checkpoint(on_two, process=process)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
@@ -128,7 +118,7 @@ def test_stopped_and_killed_ranks_go_on_to_the_same_result(on_two: Project) -> N
     stopped = (on_two.folder / ".checkpoints/gru.safetensors").stat().st_mtime
 
     process = on_two.start("python", "-m", "pipeline.stages.train", "gru")
-    wait_for_checkpoint(on_two, process, since=stopped)
+    wait_for_checkpoint(on_two, stopped, process)
     os.kill(ranks_of(process)[0], signal.SIGKILL)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
@@ -153,7 +143,7 @@ def test_error_of_a_rank_is_one_line_and_the_end(on_two: Project) -> None:
 def test_ranks_end_with_the_agent_that_started_them(on_two: Project) -> None:
     on_two.edit("  epochs: 25\n", "  epochs: 100000\n")
     process = on_two.start("python", "-m", "pipeline.stages.train", "gru")
-    wait_for_checkpoint(on_two, process)
+    wait_for_checkpoint(on_two, process=process)
     assert len(ranks_of(process)) == 2
     process.kill()
     process.communicate(timeout=60)  # raises: the output ends when none of them is left to write to it
@@ -163,7 +153,7 @@ def test_ranks_end_with_the_agent_that_started_them(on_two: Project) -> None:
 def test_processes_that_die_again_and_again_are_one_line() -> None:
     die = "import os; os.kill(os.getpid(), 9)"
     start = f"from pipeline.training.launch import launch; launch(2, 1, '-c', {die!r})"
-    program = f"from pipeline.program import run\ndef main(): {start}\nrun(main)"
+    program = f"from pipeline.program import run_program\ndef main(): {start}\nrun_program(main)"
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )

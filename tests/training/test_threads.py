@@ -1,5 +1,6 @@
 """Results repeat to the bit: with any number of threads, and from the first operation of a process on."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,28 +8,28 @@ import sys
 import pytest
 import torch
 
-from tests.conftest import ROOT
+from tests.support.project import ROOT
 
 SIZES = [(64, 1, 16, 35), (100, 2, 7, 13), (37, 1, 33, 9)]
 """hidden_size, num_layers, batch_size, num_steps: round ones, and ones that fit no vector register."""
 
 TRAIN = """
-import hashlib, sys
+import hashlib, json, sys
 import torch
 from pipeline.device import set_up
 from pipeline.nn.language_model import CharLM, ModelConfig
-from pipeline.training.trainer import Trainer
-from tests.training.common import Recorder, train_params
-from tests.training.test_threads import SIZES
+from pipeline.training.loop import Trainer
+from tests.support.training import Recorder, train_params
+from pipeline.params.runtime import RuntimeParams
 
 ids = torch.randint(300, (3001,), generator=torch.Generator().manual_seed(1))
 for cell in ("rnn", "gru", "lstm"):
-    for hidden_size, num_layers, batch_size, num_steps in SIZES:
+    for hidden_size, num_layers, batch_size, num_steps in json.loads(sys.argv[3]):
         set_up(torch.device("cpu"), int(sys.argv[1]), sys.argv[2], hidden_size)
         torch.manual_seed(0)
         model = CharLM(ModelConfig(vocab_size=300, cell=cell, hidden_size=hidden_size, num_layers=num_layers))
         params = train_params(epochs=2, batch_size=batch_size, num_steps=num_steps)
-        Trainer(model, ids, params, 0, 1e9, Recorder().hooks()).run()
+        Trainer(model, ids, params, RuntimeParams(), 0, Recorder().hooks()).run()
         weights = [weight.detach().contiguous().numpy().tobytes() for weight in model.parameters()]
         print(cell, hidden_size, hashlib.sha256(b"".join(weights)).hexdigest())
 """
@@ -69,7 +70,7 @@ def test_first_operations_of_a_process_give_what_later_ones_do() -> None:
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="products are another library's than MKL's")
 @pytest.mark.parametrize("precision", ["highest", "medium"])
 def test_weights_do_not_depend_on_the_number_of_threads(precision: str) -> None:
-    results = [run(TRAIN, threads, precision) for threads in ("1", "2", "4")]
+    results = [run(TRAIN, threads, precision, json.dumps(SIZES)) for threads in ("1", "2", "4")]
     assert len(results[0]) == 3 * len(SIZES)
     assert results[1] == results[0]
     assert results[2] == results[0]

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from pipeline.errors import RefrainError
-from pipeline.inference.perplexity import score
+from pipeline.evaluation.perplexity import score
 from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
-from pipeline.training.trainer import Stopped
-from tests.training.common import Recorder, trainer
+from pipeline.training.loop import Stopped
+from tests.support.training import Recorder, trainer
 
 IDS = torch.randint(7, (203,), generator=torch.Generator().manual_seed(3))
 
@@ -22,7 +22,7 @@ def test_learns_a_short_text_by_heart(cell: str, sampling: str) -> None:
     ids = torch.randint(9, (60,), generator=torch.Generator().manual_seed(1))
     recorder = Recorder()
     work = trainer(ids, recorder, cell=cell, sampling=sampling, epochs=150, learning_rate=0.03, batch_size=3)
-    work.model.load_state_dict(work.run())
+    work.model.load_weights(work.run())
     assert recorder.epochs[0].train_perplexity > 7
     # At random each window starts from the zero state, and its first characters cannot be told.
     assert recorder.epochs[-1].train_perplexity < (3 if "random" in sampling else 1.2)
@@ -33,7 +33,7 @@ def test_training_perplexity_of_a_learned_text_is_that_of_evaluation() -> None:
     ids = torch.randint(20, (400,), generator=torch.Generator().manual_seed(1))
     recorder = Recorder()
     work = trainer(ids, recorder, epochs=200, learning_rate=0.03, batch_size=8)
-    work.model.load_state_dict(work.run())
+    work.model.load_weights(work.run())
     last = recorder.epochs[-1].train_perplexity
     assert last < 1.1
     assert score(work.model, ids).perplexity == pytest.approx(last, rel=0.03)
@@ -53,7 +53,7 @@ def test_first_epochs_perplexity_by_hand() -> None:
     recorder = Recorder()
     work = trainer(IDS, recorder, epochs=1, learning_rate=1e-30, schedule="constant", warmup_steps=0)
     losses, state = [], work.model.initial_state(4)
-    for inputs, labels in work._batches():
+    for inputs, labels in work.minibatches():
         logits, state = work.model(inputs, state)
         losses.append(
             torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
@@ -73,13 +73,13 @@ def test_going_on_from_any_checkpoint_gives_the_same_weights(sampling: str, tmp_
     expected = whole.run()
     assert len(recorder.checkpoints) == 3 * whole.steps_per_epoch + 1
     for checkpoint in recorder.checkpoints[:: 3 if "random" in sampling else 2]:
-        again = Recorder(valid[checkpoint.values["epoch"] - 1 :])
+        again = Recorder(valid[checkpoint["totals.epoch"] - 1 :])
         work = trainer(IDS, again, **settings)
         torch.manual_seed(99)  # what is in the generator must come from the checkpoint
         write_checkpoint(tmp_path / "checkpoint", checkpoint, "me")
         stored = read_checkpoint(tmp_path / "checkpoint", "me")
         assert stored is not None
-        work.restore(stored)
+        work.load_state_dict(stored)
         weights = work.run()
         assert again.epochs == recorder.epochs
         for name, weight in expected.items():
@@ -88,12 +88,12 @@ def test_going_on_from_any_checkpoint_gives_the_same_weights(sampling: str, tmp_
 
 def test_checkpoints_come_at_their_interval_however_short_the_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count()
-    monkeypatch.setattr("pipeline.training.trainer.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("pipeline.training.loop.time.monotonic", lambda: next(clock))
     recorder = Recorder()
     work = trainer(IDS, recorder, epochs=6, seconds=2 * 6)  # an epoch has six steps, each a tick
     assert work.steps_per_epoch == 6
     work.run()
-    steps = [(c.values["epoch"] - 1) * 6 + c.values["tally"]["steps"] for c in recorder.checkpoints]
+    steps = [(c["totals.epoch"] - 1) * 6 + c["totals.steps"] for c in recorder.checkpoints]
     assert len(steps) >= 3
     assert all(after - before <= 13 for before, after in itertools.pairwise([0, *steps]))
     assert steps[-1] == 36, "the last is of the finished training"
@@ -169,26 +169,20 @@ def test_weights_that_the_last_step_ruined_are_not_kept() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_saves_a_checkpoint_and_stops(number: int) -> None:
-    recorder = Recorder()
-    work = trainer(IDS, recorder, epochs=50)
-    done = work.hooks.step_done
     steps = 0
 
-    def step_done(characters: int, loss: float | None) -> None:
+    def step_done(*_: object) -> None:
         nonlocal steps
         steps += 1
         if steps == 13:
             os.kill(os.getpid(), number)
-        done(characters, loss)
 
-    object.__setattr__(work.hooks, "step_done", step_done)
+    recorder = Recorder()
+    work = trainer(IDS, recorder, epochs=50, step_done=step_done)
     before = signal.getsignal(number)
     with pytest.raises(Stopped, match=signal.Signals(number).name):
         work.run()
     assert signal.getsignal(number) is before
-    (checkpoint,) = recorder.checkpoints
-    done_before = (checkpoint.values["epoch"] - 1) * work.steps_per_epoch + checkpoint.values["tally"][
-        "steps"
-    ]
-    assert done_before == 13
-    assert math.isfinite(checkpoint.values["tally"]["nats"])
+    (saved,) = recorder.checkpoints
+    assert (saved["totals.epoch"] - 1) * work.steps_per_epoch + saved["totals.steps"] == 13
+    assert math.isfinite(saved["totals.nats"])

@@ -1,0 +1,36 @@
+"""The ``refrain`` command: one line a subcommand, each loaded only when it is called."""
+
+import sys
+from argparse import ArgumentParser
+from importlib import import_module
+
+from pipeline.program import run_program
+
+COMMANDS = {
+    "write": ("pipeline.generation.write", "continue a prefix with a trained model"),
+    "show": ("pipeline.reporting.show", "print the table and samples of the last run"),
+    "use": ("pipeline.params.use", "write a recipe into params.yaml"),
+    "texts": ("pipeline.text.texts", "list the texts that can be fetched"),
+    "fetch": ("pipeline.text.fetch", "download a text and track it with DVC"),
+    "check": ("pipeline.params.check", "check params.yaml before anything runs"),
+}
+"""Module and summary of each. A module has ``main`` and, where it takes any, ``add_arguments``."""
+
+
+def main() -> None:
+    """Run one subcommand."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        print("usage: refrain COMMAND ...\n\ncommands:")
+        for command, (_, summary) in COMMANDS.items():
+            print(f"  {command:<8}{summary}")
+        print("\n`refrain COMMAND --help` shows a command's options.")
+        return
+    if name not in COMMANDS:
+        print(f"error: there is no command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+    module = import_module(COMMANDS[name][0])
+    parser = ArgumentParser(prog=f"refrain {name}", description=module.__doc__)
+    if hasattr(module, "add_arguments"):
+        module.add_arguments(parser)
+    run_program(module.main, parser, sys.argv[2:])

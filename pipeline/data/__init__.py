@@ -1,0 +1,1 @@
+"""Character ids on disk, and minibatches of them."""

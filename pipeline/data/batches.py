@@ -1,0 +1,228 @@
+"""Minibatches for truncated backpropagation through time.
+
+All samplings yield pairs ``(inputs, labels)`` of int64 tensors ``(num_steps, batch_size)``. Labels are the
+inputs shifted by one character: ``labels[t]`` follows ``inputs[t]`` in the text. No more of a text is held in
+memory than :data:`READ_AHEAD_STEPS` characters of each lane.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.errors import RefrainError
+
+Minibatch = tuple[Tensor, Tensor]
+Ids = NDArray[np.int64]
+
+CPU = torch.device("cpu")
+
+READ_AHEAD_STEPS = 1 << 16
+"""Characters of each lane that are read at a time."""
+
+NEARBY_CHARACTERS = 1 << 20
+"""Windows within so many characters of the text are read in one go."""
+
+
+class Text(Protocol):
+    """Character ids: an array or CPU tensor of them, or :class:`pipeline.data.encoded.EncodedText`."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, places: slice, /) -> NDArray[Any]: ...
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of an epoch is read: minibatches from number ``first`` on, and of each the lanes that ``share``
+    chooses among so many, on ``device``.
+    """
+
+    first: int = 0
+    share: Callable[[int], slice] = slice
+    device: torch.device = CPU
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """A way to cut a text into minibatches, and to ``count`` those of an epoch.
+
+    ``carries_state``: a minibatch goes on in the hidden state in which the one before it ended. ``is_ring``:
+    so does an epoch, each lane in the state in which its neighbour ended.
+    """
+
+    minibatches: Callable[[Text, int, int, torch.Generator, Selection], Iterator[Minibatch]]
+    count: Callable[[int, int, int], int]
+    carries_state: bool = False
+    is_ring: bool = False
+
+
+def consecutive(
+    text: Text,
+    batch_size: int,
+    num_steps: int,
+    _: torch.Generator | None = None,
+    selection: Selection = EVERYTHING,
+) -> Iterator[Minibatch]:
+    """Consecutive (sequential) sampling: each minibatch goes on where the one before it ended.
+
+    The text of ``n`` characters is cut into ``batch_size`` lanes of ``ceil(n / batch_size)`` characters, one
+    a column of the minibatch; the next lane starts where a lane ends. No character is lost: the text is read
+    as a ring, so where ``n`` is no multiple of ``batch_size`` the lanes at its end are filled up with its
+    beginning (fewer than ``batch_size`` characters for texts long enough), and the label of the text's last
+    character is its first one. The last minibatch has as many steps as are left.
+    """
+    if len(text) < 2 * batch_size:
+        raise RefrainError(_too_short(len(text), 2 * batch_size, "train.batch_size"))
+    length = _lane_length(len(text), batch_size)
+    begins = length * np.arange(batch_size)[selection.share(batch_size)]
+    return lanes(text, begins, range(selection.first * num_steps, length), num_steps, selection.device)
+
+
+def num_consecutive(characters: int, batch_size: int, num_steps: int) -> int:
+    """How many minibatches :func:`consecutive` yields."""
+    return -(-_lane_length(characters, batch_size) // num_steps)
+
+
+def classic_consecutive(
+    text: Text,
+    batch_size: int,
+    num_steps: int,
+    _: torch.Generator | None = None,
+    selection: Selection = EVERYTHING,
+) -> Iterator[Minibatch]:
+    """Consecutive sampling as in the textbook (Zhang et al., Dive into Deep Learning, first edition).
+
+    Each lane has ``floor(n / batch_size)`` characters and each minibatch ``num_steps`` of them; what is left
+    over of the text and of the lanes is not used.
+    """
+    minibatches = num_classic_consecutive(len(text), batch_size, num_steps)
+    if not minibatches:
+        raise RefrainError(_too_short(len(text), batch_size * (num_steps + 1), "train.batch_size"))
+    begins = len(text) // batch_size * np.arange(batch_size)[selection.share(batch_size)]
+    steps = range(selection.first * num_steps, minibatches * num_steps)
+    return lanes(text, begins, steps, num_steps, selection.device)
+
+
+def num_classic_consecutive(characters: int, batch_size: int, num_steps: int) -> int:
+    """How many minibatches :func:`classic_consecutive` yields."""
+    return max(characters // batch_size - 1, 0) // num_steps
+
+
+def random(
+    text: Text, batch_size: int, num_steps: int, generator: torch.Generator, selection: Selection = EVERYTHING
+) -> Iterator[Minibatch]:
+    """Random sampling: windows of ``num_steps`` characters in a random order, none overlapping.
+
+    ``generator`` (on the CPU) decides, anew for each epoch, how many characters before the first window
+    are passed over (fewer than ``num_steps``, and only as many as leave the number of windows as it is)
+    and the order of the windows. Besides these, the characters after the last whole window are not used.
+    The last minibatch may hold fewer windows.
+    """
+    windows, spare = divmod(len(text) - 1, num_steps)
+    if windows < 1:
+        raise RefrainError(_too_short(len(text), num_steps + 1, "train.num_steps"))
+    offset = int(torch.randint(min(spare + 1, num_steps), (), generator=generator))
+    order = torch.randperm(windows, generator=generator).numpy()
+    return _windows(text, order, offset, batch_size, num_steps, selection)
+
+
+def num_random(characters: int, batch_size: int, num_steps: int) -> int:
+    """How many minibatches :func:`random` yields."""
+    return -(-((characters - 1) // num_steps) // batch_size)
+
+
+def classic_random(
+    text: Text, batch_size: int, num_steps: int, generator: torch.Generator, selection: Selection = EVERYTHING
+) -> Iterator[Minibatch]:
+    """Random sampling as in the textbook's first edition: the same windows each epoch, in another order.
+
+    The windows that fill no whole minibatch are left out, other ones each epoch.
+    """
+    minibatches = num_classic_random(len(text), batch_size, num_steps)
+    if not minibatches:
+        raise RefrainError(_too_short(len(text), batch_size * num_steps + 1, "train.batch_size"))
+    order = torch.randperm((len(text) - 1) // num_steps, generator=generator).numpy()
+    return _windows(text, order[: minibatches * batch_size], 0, batch_size, num_steps, selection)
+
+
+def num_classic_random(characters: int, batch_size: int, num_steps: int) -> int:
+    """How many minibatches :func:`classic_random` yields."""
+    return max(characters - 1, 0) // num_steps // batch_size
+
+
+SAMPLINGS = {
+    "consecutive": Sampling(consecutive, num_consecutive, carries_state=True, is_ring=True),
+    "random": Sampling(random, num_random),
+    "classic_consecutive": Sampling(classic_consecutive, num_classic_consecutive, carries_state=True),
+    "classic_random": Sampling(classic_random, num_classic_random),
+}
+"""By their names in ``params.yaml``."""
+
+
+def lanes(text: Text, begins: Ids, steps: range, num_steps: int, device: torch.device) -> Iterator[Minibatch]:
+    """Minibatches of the ``steps`` of lanes that begin at characters ``begins``."""
+    ahead = max(READ_AHEAD_STEPS // num_steps, 1) * num_steps
+    for low in range(steps.start, steps.stop, ahead):
+        count = min(ahead, steps.stop - low)
+        ids = torch.from_numpy(gather(text, begins + low, count + 1)).to(device)
+        for start in range(0, count, num_steps):
+            stop = min(start + num_steps, count)
+            yield ids[start:stop], ids[start + 1 : stop + 1]
+
+
+def _windows(
+    text: Text, order: Ids, offset: int, batch_size: int, num_steps: int, selection: Selection
+) -> Iterator[Minibatch]:
+    """Minibatches of the windows with the numbers ``order``, the first of all at character ``offset``."""
+    ahead = max(READ_AHEAD_STEPS // num_steps, 1) * batch_size
+    for low in range(selection.first * batch_size, len(order), ahead):
+        numbers_ahead = order[low : low + ahead]
+        starts_of = range(0, len(numbers_ahead), batch_size)
+        minibatches = [numbers_ahead[start : start + batch_size] for start in starts_of]
+        shares = [numbers[selection.share(len(numbers))] for numbers in minibatches]
+        starts = offset + num_steps * np.concatenate(shares)
+        windows = torch.from_numpy(gather(text, starts, num_steps + 1)).to(selection.device)
+        for ids in windows.split([len(numbers) for numbers in shares], dim=1):
+            yield ids[:-1].contiguous(), ids[1:].contiguous()
+
+
+def gather(text: Text, starts: Ids, count: int) -> Ids:
+    """The ``count`` characters from each of ``starts`` on, ``(count, len(starts))``.
+
+    Behind the end of the text, it goes on with its beginning.
+    """
+    ids = np.empty((count, len(starts)), np.int64)
+    order = np.argsort(starts, kind="stable")
+    ordered = starts[order]
+    apart = np.diff(ordered) > count + READ_AHEAD_STEPS
+    full = np.diff(ordered // NEARBY_CHARACTERS) > 0
+    for chosen in np.split(order, np.flatnonzero(apart | full) + 1) if len(order) else []:
+        low, high = int(starts[chosen[0]]), int(starts[chosen[-1]]) + count
+        windows = sliding_window_view(_read(text, low, high), count)
+        ids[:, chosen] = windows[starts[chosen] - low].T
+    return ids
+
+
+def _read(text: Text, low: int, high: int) -> NDArray[Any]:
+    """Characters ``low`` to ``high`` of the text as a ring."""
+    if high <= len(text):
+        return np.asarray(text[low:high])
+    if low >= len(text):
+        return np.asarray(text[low - len(text) : high - len(text)])
+    return np.concatenate([text[low : len(text)], text[: high - len(text)]])
+
+
+def _lane_length(characters: int, batch_size: int) -> int:
+    return -(-characters // batch_size)
+
+
+def _too_short(characters: int, needed: int, key: str) -> str:
+    return f"the training split has {characters} characters and needs {needed}: lower {key}, or use more text"

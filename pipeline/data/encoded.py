@@ -1,0 +1,99 @@
+"""Reading the encoded corpus: any characters of a split, without ever holding all of it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.errors import RefrainError
+from pipeline.text.vocab import VocabFile
+
+REDO = "run `dvc repro --force encode_corpus`"
+CACHED_GROUPS = 64
+"""Row groups kept as they were decoded: 8 MB, or 4 million characters, of the narrower type."""
+
+
+class EncodedText:
+    """The ids of one split. ``len`` is their number; ``text[start:stop]`` is an int64 array of them, for
+    which only the row groups that hold these ids are decoded.
+
+    Raises :class:`RefrainError` if a shard is absent, damaged, or made from another vocabulary: at opening
+    for what the metadata show, at reading for what the pages show.
+    """
+
+    def __init__(self, folder: Path, split: str, vocab: VocabFile) -> None:
+        self._vocab_size = len(vocab.vocab)
+        self._shards = sorted(
+            (folder / split).glob("part-*.parquet"), key=lambda path: (len(path.name), path.name)
+        )
+        self._metadata: list[pq.FileMetaData] = []
+        self._groups: list[tuple[int, int]] = []  # shard, row group in it
+        starts, length = [0], 0
+        for number, shard in enumerate(self._shards):
+            with _damage_explained(shard):
+                metadata = pq.read_metadata(shard)
+                ours = json.loads((metadata.metadata or {})[b"refrain"])
+                place, start, length = (ours["split"], ours["part"]), ours["start"], ours["characters"]
+                vocab_sha256 = ours["vocab_sha256"]
+            if place != (split, number) or start != starts[-1]:
+                raise RefrainError(f"{shard} is part {place[1]} of {place[0]}, in the wrong place: {REDO}")
+            if vocab_sha256 != vocab.sha256:
+                raise RefrainError(f"{shard} was encoded with another vocabulary: {REDO}")
+            self._metadata.append(metadata)
+            for group in range(metadata.num_row_groups):
+                self._groups.append((number, group))
+                starts.append(starts[-1] + metadata.row_group(group).num_rows)
+        if not self._shards:
+            raise RefrainError(f"{folder / split} holds no part-*.parquet: run `dvc repro encode_corpus`")
+        if starts[-1] != length:
+            raise RefrainError(f"{folder / split} does not hold its {length} ids: {REDO}")
+        self._starts = np.array(starts)
+        self._group = lru_cache(CACHED_GROUPS)(self._read_group)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, places: slice) -> NDArray[np.int64]:
+        start, stop, _ = places.indices(len(self))
+        ids = np.empty(max(stop - start, 0), np.int64)
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        last = int(np.searchsorted(self._starts, stop, side="left"))
+        for group in range(first, last):
+            low, high = max(start, self._starts[group]), min(stop, self._starts[group + 1])
+            offset = self._starts[group]
+            ids[low - start : high - start] = self._group(group)[low - offset : high - offset]
+        return ids
+
+    def chunks(self, size: int = 1 << 20) -> Iterator[NDArray[np.int64]]:
+        """All ids, ``size`` at a time."""
+        edges = [*range(0, len(self), size), len(self)]
+        return (self[low:high] for low, high in pairwise(edges))
+
+    def _read_group(self, group: int) -> NDArray[np.unsignedinteger]:
+        shard, index = self._groups[group]
+        path = self._shards[shard]
+        with (
+            _damage_explained(path),
+            pq.ParquetFile(path, metadata=self._metadata[shard], page_checksum_verification=True) as file,
+        ):
+            ids = file.read_row_group(index).column("id").to_numpy()
+            if len(ids) != self._starts[group + 1] - self._starts[group]:
+                raise ValueError(f"row group {index} has {len(ids)} ids")
+            if len(ids) and ids.max() >= self._vocab_size:
+                raise ValueError(f"row group {index} has ids that the vocabulary lacks")
+        return ids
+
+
+@contextmanager
+def _damage_explained(shard: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise RefrainError(f"{shard} is damaged ({error}): {REDO}".replace("\n", " ")) from None

@@ -1,0 +1,44 @@
+"""A trained model, made ready to read one character a stream at a time.
+
+Generation cannot batch over time, so what counts is how little is done for each character. Whatever stays the
+same is computed before the first one: the first layer's share of each character with its biases, one row a
+character, and the weights in the arrangement of the cell's form for generation. A time step is then a
+look-up, a product and a few operations for each layer, and the decoder's product.
+"""
+
+import torch
+from torch import Tensor
+
+from pipeline.nn.cell import State
+from pipeline.nn.language_model import CharLM
+
+
+class Stepper:
+    """Steps through a model without gradients; to be used under ``torch.inference_mode``."""
+
+    def __init__(self, model: CharLM) -> None:
+        form = model.cell.generation
+        self._step, self._states = form.step, model.cell.states
+        self._layers = [form.arrange(model.rnn.layer(index)) for index in range(model.config.num_layers)]
+        first = self._layers[0]
+        characters = first.inputs if model.embedding is None else model.embedding.weight @ first.inputs
+        self._characters = characters + first.bias
+        self._hidden_size = model.config.hidden_size
+        self._decoder, self._decoder_bias = model.decoder.weight.t(), model.decoder.bias
+
+    def __call__(self, ids: Tensor, states: list[State]) -> Tensor:
+        """Logits ``(streams, vocab_size)`` of the characters after ``ids`` ``(streams,)``.
+
+        ``states``, one a layer with tensors ``(streams, hidden_size)``, are replaced by the new ones.
+        """
+        x = self._characters.index_select(0, ids)
+        for index, layer in enumerate(self._layers):
+            if index:
+                x = torch.addmm(layer.bias, states[index - 1][0], layer.inputs)
+            states[index] = self._step(x, states[index], layer.recurrent)
+        return torch.addmm(self._decoder_bias, states[-1][0], self._decoder)
+
+    def initial_states(self, streams: int) -> list[State]:
+        """Zero states."""
+        zero = self._characters.new_zeros(streams, self._hidden_size)
+        return [(zero,) * self._states for _ in self._layers]

@@ -1,0 +1,63 @@
+"""Continue prefixes with a trained model: ``refrain write --model gru --prefix 分开 --length 100``."""
+
+import argparse
+from collections.abc import Callable
+
+from pipeline.params.load import load_params
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``refrain write``."""
+    parser.add_argument("--model", required=True, help="a name under `models` in params.yaml")
+    parser.add_argument("--prefix", required=True, action="append", help="may be given several times")
+    parser.add_argument("--length", type=_number(int, 1), default=50, help="characters to add (50)")
+    parser.add_argument("--temperature", type=_temperature, default=0.0, help="0: greedy (0)")
+    parser.add_argument("--top-k", type=_number(int, 1), help="draw among the k likeliest characters")
+    parser.add_argument("--top-p", type=_number(float, 1e-9, 1), help="nucleus sampling")
+    parser.add_argument("--seed", type=_number(int, 0), help="instead of the one in params.yaml")
+    parser.add_argument(
+        "--allow-unk", action="store_true", help="<unk> for characters outside the vocabulary"
+    )
+
+
+def main(
+    model: str,
+    prefix: list[str],
+    length: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int | None,
+    allow_unk: bool,
+) -> None:
+    """Print each prefix with its continuation."""
+    params = load_params()
+
+    # Only here: PyTorch takes a second to load, and --help and wrong parameters need not wait for it.
+    from pipeline.generation.decoding import Decoding, generate
+    from pipeline.nn.weights import open_model
+
+    lm, stored = open_model(model, params)
+    prefixes = [stored.vocab.encode_prefix(text, allow_unk) for text in prefix]
+    decoding, seed = Decoding(temperature, top_k, top_p), params.seed if seed is None else seed
+    texts = generate(lm, prefixes, length, decoding, seed, stored.vocab.unk_id)
+    for text, continuation in zip(prefix, texts, strict=True):
+        print(text + stored.vocab.decode(continuation))
+
+
+def _number(kind: type[int] | type[float], low: float, high: float = float("inf")) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not in [{low:g}, {high:g}]")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def _temperature(text: str) -> float:
+    value = _number(float, 0, 100)(text)
+    if 0 < value < 0.01:
+        raise argparse.ArgumentTypeError("too near 0 to divide by: 0 is greedy, or 0.01 and more")
+    return value

@@ -1,0 +1,137 @@
+"""The gated recurrent unit (Cho et al., 2014)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import linear
+
+from pipeline.nn.cell import Cell, State, StepWeights, Stepwise, Weights
+from pipeline.nn.through_time import (
+    recurrent_weight_gradient,
+    sigmoid_slope,
+    state_gradients,
+    state_sequence,
+    step_products,
+    tanh_slope,
+)
+
+
+def gru_equations(x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) -> State:
+    """Gates in the order reset, update, new: ``n = tanh(x_n + r * (W_n h + b_n))``, ``h' = (1 - z) * n + z *
+    h``.
+
+    The reset gate acts after the matrix product, as in cuDNN and ``torch.nn.GRU``.
+    """
+    (h,) = state
+    x_r, x_z, x_n = x.chunk(3, dim=-1)
+    h_r, h_z, h_n = linear(h, weight_hh, bias_hh).chunk(3, dim=-1)
+    reset = torch.sigmoid(x_r + h_r)
+    update = torch.sigmoid(x_z + h_z)
+    new = torch.tanh(x_n + reset * h_n)
+    return ((1 - update) * new + update * h,)
+
+
+class _GRU(torch.autograd.Function):
+    """Gates ``r, z, n`` with ``m = W_n h + b_n``: ``n = tanh(x_n + r m)``, ``h' = n + z (h - n)``.
+
+    Backward, from ``dh``: ``da_n = dh (1-z)(1-n^2)``, ``da_z = dh (h-n) z(1-z)``,
+    ``da_r = da_n m r(1-r)``, and ``dm = da_n r``; ``dh_{t-1} = dh z + [da_r, da_z, dm] W``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, h0: Tensor, w: Tensor, b_x: Tensor, b_h: Tensor) -> Tensor:
+        hidden = h0.shape[-1]
+        both, last = slice(0, 2 * hidden), slice(2 * hidden, None)
+        # gates holds r and z once a step is done, and m where n's input was.
+        gates = torch.empty_like(x)
+        torch.add(x[..., both], b_x[both] + b_h[both], out=gates[..., both])
+        gates[..., last] = b_h[last]
+        new = x[..., last] + b_x[last]
+        states, output = state_sequence(h0, len(x))
+        r, _, m = (gate.unbind() for gate in gates.split(hidden, -1))
+        steps = zip(
+            gates.unbind(),
+            gates[..., both].unbind(),
+            gates[..., hidden : 2 * hidden].unbind(),
+            r,
+            m,
+            new.unbind(),
+            output.unbind(),
+            strict=True,
+        )
+        w_t = w.t().contiguous()
+        h = h0
+        with step_products(h0, w):
+            for a_t, rz_t, z_t, r_t, m_t, n_t, h_t in steps:
+                a_t.addmm_(h, w_t)
+                rz_t.sigmoid_()
+                n_t.addcmul_(r_t, m_t).tanh_()
+                torch.lerp(n_t, h, z_t, out=h_t)
+                h = h_t
+        ctx.save_for_backward(gates, new, states, w)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        gates, n, states, w = ctx.saved_tensors
+        steps, batch, hidden = n.shape
+        r, z, m = gates.split(hidden, -1)
+        h_previous = states[:-1]
+        # Factors of dh in [da_n, da_r, da_z, dm], for all steps at once.
+        da = gates.new_empty(steps, batch, 4, hidden)
+        by_n, by_r, by_z, by_m = da.unbind(2)
+        torch.addcmul(slope := tanh_slope(n), slope, z, value=-1, out=by_n)
+        torch.mul(by_n, r, out=by_m)
+        torch.mul(sigmoid_slope(r).mul_(m), by_n, out=by_r)
+        torch.mul(sigmoid_slope(z), torch.sub(h_previous, n, out=slope), out=by_z)
+        da_h = da[:, :, 1:].flatten(2)
+        grad_h0, pairs = state_gradients(grad_output)
+        backwards = (reversed(t.unbind()) for t in (da, da_h, z))
+        with step_products(grad_h0, w):
+            for da_t, da_h_t, z_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
+                da_t.mul_(dh_t.unsqueeze(1))
+                dh_before.addcmul_(dh_t, z_t).addmm_(da_h_t, w)
+        grad_x = torch.cat([da_h[..., : 2 * hidden], by_n], -1)
+        sum_n, *sums = da.sum((0, 1)).unbind()
+        grad_b_x, grad_b_h = torch.cat([*sums[:2], sum_n]), torch.cat(sums)
+        return grad_x, grad_h0, recurrent_weight_gradient(da_h, h_previous), grad_b_x, grad_b_h
+
+
+def _fused(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+    output = _GRU.apply(x, *state, *weights[1:])
+    return output, (output[-1],)
+
+
+def _arrange(weights: Weights) -> StepWeights:
+    """Four columns a unit: r and z with both biases, what n adds to its product with h, n's input."""
+    hidden = weights.weight_hh.shape[1]
+    inputs = weights.weight_ih.t()
+    both = slice(0, 2 * hidden)
+    new = slice(2 * hidden, None)
+    inputs = torch.cat([inputs[:, both], torch.zeros_like(inputs[:, :hidden]), inputs[:, new]], 1)
+    bias = torch.cat(
+        [weights.bias_ih[both] + weights.bias_hh[both], weights.bias_hh[new], weights.bias_ih[new]]
+    )
+    return StepWeights(inputs, bias, (weights.weight_hh.t().contiguous(),))
+
+
+def _step(x: Tensor, state: State, recurrent: tuple[Tensor, ...]) -> State:
+    (h,) = state
+    hidden = h.shape[1]
+    a = torch.addmm(x[:, : 3 * hidden], h, recurrent[0])
+    r, z = a[:, : 2 * hidden].sigmoid_().chunk(2, 1)
+    n = torch.addcmul(x[:, 3 * hidden :], r, a[:, 2 * hidden :]).tanh_()
+    return (torch.lerp(n, h, z),)
+
+
+GRU = Cell(
+    gates=3,
+    states=1,
+    equations=gru_equations,
+    fused=_fused,
+    torch=torch.gru,
+    stepwise=Stepwise(_arrange, _step),
+)

@@ -1,0 +1,96 @@
+"""The Elman RNN (Elman, 1990), with tanh or relu."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import linear
+
+from pipeline.nn.cell import Cell, State, Stepwise, Weights, arrange_one_product
+from pipeline.nn.through_time import (
+    recurrent_weight_gradient,
+    state_gradients,
+    state_sequence,
+    step_products,
+    tanh_slope,
+)
+
+
+def tanh_equations(x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) -> State:
+    """``h' = tanh(x + W h + b)``."""
+    return (torch.tanh(x + linear(state[0], weight_hh, bias_hh)),)
+
+
+def relu_equations(x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) -> State:
+    """``h' = relu(x + W h + b)``."""
+    return (torch.relu(x + linear(state[0], weight_hh, bias_hh)),)
+
+
+class _RNN(torch.autograd.Function):
+    """``h_t = f(x_t + W h_{t-1} + b)``; with ``D_t = f'``: ``da_t = dh_t D_t``, ``dh_{t-1} += da_t W``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, h0: Tensor, w: Tensor, b: Tensor, relu: bool) -> Tensor:
+        states, output = state_sequence(h0, len(x))
+        torch.add(x, b, out=output)
+        w_t = w.t().contiguous()
+        h = h0
+        with step_products(h0, w):
+            for h_t in output.unbind():
+                h_t.addmm_(h, w_t)
+                h_t.relu_() if relu else h_t.tanh_()
+                h = h_t
+        ctx.save_for_backward(states, w)
+        ctx.relu = relu
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        states, w = ctx.saved_tensors
+        h_previous, output = states[:-1], states[1:]
+        da = (output > 0).to(output.dtype) if ctx.relu else tanh_slope(output)
+        grad_h0, pairs = state_gradients(grad_output)
+        with step_products(grad_h0, w):
+            for da_t, (dh_t, dh_before) in zip(reversed(da.unbind()), pairs, strict=True):
+                da_t.mul_(dh_t)
+                dh_before.addmm_(da_t, w)
+        return da, grad_h0, recurrent_weight_gradient(da, h_previous), da.sum((0, 1)), None
+
+
+def _fused_tanh(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+    output = _RNN.apply(x, *state, weights.weight_hh, weights.bias_ih + weights.bias_hh, False)
+    return output, (output[-1],)
+
+
+def _fused_relu(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+    output = _RNN.apply(x, *state, weights.weight_hh, weights.bias_ih + weights.bias_hh, True)
+    return output, (output[-1],)
+
+
+def _tanh_step(x: Tensor, state: State, recurrent: tuple[Tensor, ...]) -> State:
+    return (torch.addmm(x, state[0], recurrent[0]).tanh_(),)
+
+
+def _relu_step(x: Tensor, state: State, recurrent: tuple[Tensor, ...]) -> State:
+    return (torch.addmm(x, state[0], recurrent[0]).relu_(),)
+
+
+RNN_TANH = Cell(
+    gates=1,
+    states=1,
+    equations=tanh_equations,
+    fused=_fused_tanh,
+    torch=torch.rnn_tanh,
+    stepwise=Stepwise(arrange_one_product, _tanh_step),
+)
+
+RNN_RELU = Cell(
+    gates=1,
+    states=1,
+    equations=relu_equations,
+    fused=_fused_relu,
+    torch=torch.rnn_relu,
+    stepwise=Stepwise(arrange_one_product, _relu_step),
+)

@@ -1,0 +1,99 @@
+"""Trained models as files: safetensors under the names of ``torch.nn``, with their configuration."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from pipeline import artifacts
+from pipeline.device import choose_device, set_up
+from pipeline.errors import RefrainError, first_line
+from pipeline.nn.language_model import CharLM, ModelConfig
+from pipeline.params.load import Params
+from pipeline.tensors import read_metadata, read_tensors, write_tensors
+from pipeline.text.vocab import VocabFile, read_vocab
+
+DESCRIPTION = ("model", "config", "vocab_sha256", "device", "precision", "sha256")
+
+
+def open_model(name: str, params: Params) -> tuple[CharLM, VocabFile]:
+    """The trained model ``name``, ready to evaluate on the configured device, and its vocabulary.
+
+    Raises :class:`RefrainError` if ``params.yaml`` has no such model, or if its file or the vocabulary is
+    absent, damaged or another's.
+    """
+    if name not in params.models:
+        raise RefrainError(f"params.yaml has no model {name!r}; it has {', '.join(params.models)}")
+    path, stored = artifacts.model_path(name), read_vocab(artifacts.VOCAB)
+    device, trained = choose_device(params.runtime.device), describe_model(path)
+    set_up(device, params.runtime.threads, trained["precision"], trained["config"]["hidden_size"])
+    return load_model(path, stored.sha256, device), stored
+
+
+def save_model(
+    path: Path,
+    model: CharLM,
+    weights: Mapping[str, Tensor],
+    vocab_sha256: str,
+    precision: str = "highest",
+) -> None:
+    """Write ``weights``, which :meth:`CharLM.weights` of ``model`` gave, with what they are.
+
+    ``precision`` is that of the products they were trained with, and are evaluated with.
+    """
+    metadata = {
+        "model": path.stem,
+        "config": asdict(model.config),
+        "vocab_sha256": vocab_sha256,
+        "device": model.device.type,
+        "precision": precision,
+    }
+    write_tensors(path, weights, metadata)
+
+
+def describe_model(path: Path) -> dict[str, Any]:
+    """A model's name (``model``), ``config``, ``vocab_sha256``, the kind of ``device`` and the ``precision``
+    that it was trained with, and the ``sha256`` of its weights.
+
+    Raises :class:`RefrainError` if the file is absent or damaged.
+    """
+    with _damage_explained(path):
+        metadata = read_metadata(path)
+        return {key: metadata[key] for key in DESCRIPTION}
+
+
+def load_model(path: Path, vocab_sha256: str, device: torch.device) -> CharLM:
+    """Read a model for evaluation.
+
+    Raises :class:`RefrainError` if the file is absent, damaged, another model's, or of another vocabulary.
+    """
+    metadata = describe_model(path)
+    if metadata["model"] != path.stem:
+        raise RefrainError(f"{path} is of model {metadata['model']}: run `dvc repro train@{path.stem}`")
+    if metadata["vocab_sha256"] != vocab_sha256:
+        raise RefrainError(f"{path} was trained with another vocabulary: run `dvc repro train@{path.stem}`")
+    with _damage_explained(path):
+        model = CharLM(ModelConfig(**metadata["config"]))
+        model.load_weights(read_tensors(path))
+    return model.to(device).eval()
+
+
+@contextmanager
+def _damage_explained(path: Path) -> Iterator[None]:
+    """Turn what can go wrong while reading a model into one line."""
+    stage = f"train@{path.stem}"
+    try:
+        yield
+    except FileNotFoundError:
+        mend = f"run `dvc checkout`, or `dvc repro {stage}` to train it"
+        raise RefrainError(f"{path} is not there: {mend}") from None
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise RefrainError(
+            f"{path} is damaged ({first_line(error)}): delete it and run `dvc checkout`, or "
+            f"`dvc repro --force {stage}` to train it again"
+        ) from None

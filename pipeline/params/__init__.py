@@ -1,0 +1,1 @@
+"""params.yaml, typed: the sections that determine results, how it runs, recipes."""

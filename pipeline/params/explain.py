@@ -1,0 +1,39 @@
+"""What pydantic finds wrong, in one line that names the key, the value and what would be right."""
+
+import difflib
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+
+def explain(error: ValidationError, prefix: str, model: type[BaseModel]) -> str:
+    """All problems of a validation error as one line; keys begin with ``prefix``, a place in the file."""
+    return "; ".join(_explain_one(dict(item), prefix, model) for item in error.errors()).replace("\n", "\\n")
+
+
+def _explain_one(item: dict[str, Any], prefix: str, model: type[BaseModel]) -> str:
+    location = [str(part) for part in item["loc"] if part != "[key]"]
+    key = ".".join(filter(None, [prefix, *location])) or "the file"
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(model, location[:-1])
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        return f"{key}: unknown key; {hint}"
+    if item["type"] == "missing":
+        return f"{key}: missing"
+    if item["type"] == "value_error":
+        message = str(item["ctx"]["error"])
+        names_its_key = not location or message.startswith("models.")
+        return message if names_its_key else f"{key}: {message}"
+    return f"{key}: {item['input']!r} is wrong: {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
+    """Field names of the section at ``location`` below ``model``."""
+    section: Any = model
+    for part in location:
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            section = section.model_fields[part].annotation
+        else:  # an entry of a mapping or a list: the last of what it is made of
+            section = get_args(section)[-1]
+    return list(section.model_fields)

@@ -1,0 +1,72 @@
+"""Recipes: overlays that hold only what they change of the defaults.
+
+A recipe is a file in ``replications/recipes``. Its keys go over those of the recipe that it ``extends``, if
+any; everything else has its default.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RefrainError
+from pipeline.params.load import Params, check_params, read_yaml
+
+RECIPES = Path("replications/recipes")
+
+RESULT_SECTIONS = ("seed", "corpus", "vocab", "train", "models", "generate")
+"""What a recipe decides. ``runtime`` and ``gate`` are the user's own."""
+
+
+def recipe_names(folder: Path = RECIPES) -> list[str]:
+    """Names of all recipes."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def read_overlay(name: str, folder: Path = RECIPES) -> dict[str, Any]:
+    """The keys that a recipe sets, those of the recipes it extends included.
+
+    Raises :class:`RefrainError` for an unknown name.
+    """
+    if name not in recipe_names(folder):
+        raise RefrainError(f"there is no recipe {name!r}; there are {', '.join(recipe_names(folder))}")
+    own: dict[str, Any] = read_yaml(folder / f"{name}.yaml")
+    extended = own.pop("extends", None)
+    if not extended:
+        return own
+    base = read_overlay(extended, folder)
+    if "models" in own:  # they are all that a recipe trains
+        del base["models"]
+    return overlaid(base, own)
+
+
+def load_recipe(name: str, changes: Mapping[str, Any] | None = None, folder: Path = RECIPES) -> Params:
+    """The parameters of a recipe, with some keys (``models.rnn.hidden_size``) changed.
+
+    Raises :class:`RefrainError` if it or a change is wrong.
+    """
+    values = read_overlay(name, folder)
+    for key, value in (changes or {}).items():
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        values = overlaid(values, nested)
+    sections: dict[str, Any] = {section: {} for section in ("vocab", "train", "generate")} | {"seed": 0}
+    return check_params(overlaid(sections, values), folder / f"{name}.yaml")
+
+
+def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the keys of ``over``; mappings in both are merged, all else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        merged[key] = overlaid(base[key], value) if both else value
+    return merged
+
+
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All values below a mapping, with their keys as ``train.epochs``."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

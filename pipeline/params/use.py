@@ -1,0 +1,125 @@
+"""Write a recipe into params.yaml: what it sets, and the defaults of all else that determines results.
+
+Comments stay, and so do `runtime` and `gate`, which are yours. Without a name, the recipes are listed.
+"""
+
+import argparse
+import io
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifacts import write_text
+from pipeline.errors import RefrainError
+from pipeline.params.load import PARAMS_FILE, check_params, read_yaml
+from pipeline.params.recipes import RECIPES, RESULT_SECTIONS, leaves, load_recipe, read_overlay, recipe_names
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``refrain use``."""
+    parser.add_argument("recipe", nargs="?", help=f"a file of {RECIPES}, without .yaml")
+
+
+def main(recipe: str | None) -> None:
+    """Write a recipe and say what changed, or list the recipes."""
+    if recipe is None:
+        for name in recipe_names():
+            print(f"{name:<25} {summary(name)}")
+        return
+    overlay = read_overlay(recipe)
+    refuse_uncommitted_changes(PARAMS_FILE)
+    before = read_yaml(PARAMS_FILE)
+    text = with_recipe(PARAMS_FILE.read_text(encoding="utf-8"), recipe, overlay)
+    write_text(PARAMS_FILE, text)
+    after = read_yaml(PARAMS_FILE)
+    for line in changes(before, after):
+        print(line)
+    path = after["corpus"]["path"]
+    if "://" not in path and not Path(path).exists():
+        print(f"next: fetch the text {path}; `refrain texts` shows its name")
+
+
+def summary(recipe: str) -> str:
+    """The first line of the comment at a recipe's top."""
+    first = (RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("# ")
+
+
+def refuse_uncommitted_changes(path: Path) -> None:
+    """Raise :class:`RefrainError` if git does not have the file as it is."""
+    command = ["git", "status", "--porcelain", "--", str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode or result.stdout.strip():
+        raise RefrainError(
+            f"{path} has changes that are not committed and would be lost: `git commit {path}` or "
+            f"`git checkout {path}` first"
+        )
+
+
+def with_recipe(text: str, recipe: str, overlay: Mapping[str, Any]) -> str:
+    """The text of a parameters file with a recipe written into it, comments kept.
+
+    Raises :class:`RefrainError` if the recipe is wrong.
+    """
+    from ruamel.yaml import YAML
+
+    complete = without_nulls(load_recipe(recipe).model_dump())
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes, yaml.default_flow_style = 110, True, None
+    yaml.representer.add_representer(type(None), _write_null)
+    document = yaml.load(text)
+    for section in RESULT_SECTIONS:
+        write_value(document, section, overlay.get(section, {}), complete[section])
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    check_params(document)
+    return stream.getvalue()
+
+
+def _write_null(representer: Any, _: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")  # by itself, it would write nothing
+
+
+def write_value(document: Any, key: str, wanted: Any, complete: Any) -> None:
+    """Set ``document[key]`` so that it means ``complete``, of which a recipe sets the part ``wanted``.
+
+    Keys that the document shows keep their place and their comment. Keys that neither shows nor sets stay
+    defaults, unwritten.
+    """
+    shown = document.get(key)
+    if not (isinstance(shown, dict) and isinstance(complete, Mapping)):
+        if shown != complete:
+            document[key] = wanted or complete
+        return
+    for name in [name for name in shown if name not in complete]:
+        del shown[name]
+    for name, value in complete.items():
+        part = wanted.get(name) if isinstance(wanted, Mapping) else None
+        if name in shown:
+            write_value(shown, name, part, value)
+        elif isinstance(wanted, Mapping) and name in wanted:
+            shown[name] = part
+
+
+def without_nulls(values: Any) -> Any:
+    """The same values; mappings in lists without the keys whose value is None, which need not be written."""
+    if isinstance(values, Mapping):
+        return {key: without_nulls(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [
+            {key: value for key, value in entry.items() if value is not None}
+            if isinstance(entry, Mapping)
+            else entry
+            for entry in values
+        ]
+    return values
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each key whose value differs."""
+    old, new = dict(leaves(before)), dict(leaves(after))
+    for key in dict.fromkeys([*old, *new]):
+        if old.get(key) != new.get(key):
+            values = (str(side[key]) if key in side else "default" for side in (old, new))
+            yield f"{key}: {' -> '.join(values)}"

@@ -1,0 +1,51 @@
+"""The HTML report: one self-contained page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline.reporting.samples import decoding_name
+from pipeline.reporting.tables import Row
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the page shows. ``samples`` maps (prefix, decoding) to the text of each model."""
+
+    rows: Sequence[Row]
+    splits: Sequence[str]
+    models: Sequence[str]
+    curves_svg: str
+    samples: Sequence[tuple[str, str, dict[str, str]]]
+    text_facts: dict[str, str]
+    frequent: Sequence[tuple[str, str]]
+    provenance: dict[str, str]
+    params_yaml: str
+
+
+def render(page: Page) -> str:
+    """The page as HTML, everything escaped but the chart."""
+    environment = Environment(
+        loader=PackageLoader("pipeline.reporting.page", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(page=page)
+
+
+def samples_side_by_side(rows: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, str]]]:
+    """Samples of the same prefix and decoding by all models: ``(prefix, decoding, {model: text})``.
+
+    Each model has its samples in the same order, all of them together.
+    """
+
+    by_model = [list(group) for _, group in groupby(rows, key=lambda row: str(row["model"]))]
+    return [
+        (same[0]["prefix"], decoding_name(same[0]), {row["model"]: row["text"] for row in same})
+        for same in zip(*by_model, strict=True)
+    ]

@@ -1,0 +1,46 @@
+"""Print the perplexity table of the last run, and two samples of each model."""
+
+from itertools import groupby, islice
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline import artifacts
+from pipeline.reporting.samples import decoding_name, one_line
+from pipeline.reporting.tables import Metrics, perplexity_rows, read_json, read_lines, splits_of
+
+SAMPLES_PER_MODEL = 2
+
+
+def metrics_table(metrics: Metrics) -> Table:
+    """Perplexity by model and split, baselines dimmed below a line."""
+    table = Table("model", title="perplexity", title_justify="left")
+    for split in splits_of(metrics):
+        table.add_column(split, justify="right")
+    rows = perplexity_rows(metrics)
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        ends_models = not row.is_baseline and following is not None and following.is_baseline
+        style = "dim" if row.is_baseline else None
+        table.add_row(row.name, *row.perplexities, style=style, end_section=ends_models)
+    return table
+
+
+def sample_lines(rows: list[dict[str, Any]]) -> list[Text]:
+    """The first samples of each model, the prefix in bold."""
+    lines = []
+    for model, group in groupby(rows, key=lambda row: str(row["model"])):
+        chosen = list(islice(group, SAMPLES_PER_MODEL))
+        lines.append(Text(f"{model}, {decoding_name(chosen[0])}:"))
+        lines += [Text.assemble("  ", (one_line(s["prefix"]), "bold"), one_line(s["text"])) for s in chosen]
+    return lines
+
+
+def main() -> None:
+    """Print what the last run gave."""
+    console = Console(highlight=False)
+    console.print(metrics_table(read_json(artifacts.METRICS)))
+    for line in sample_lines(read_lines(artifacts.SAMPLES)):
+        console.print(line, soft_wrap=True)
+    console.print(f"more: {artifacts.INDEX}", soft_wrap=True)

@@ -1,0 +1,18 @@
+"""Stage code: what the code of each stage means, as one digest a stage."""
+
+from pathlib import Path
+
+from pipeline.artifacts import CODE, write_json
+from pipeline.code_digest import check_versions, code_digest
+from pipeline.program import run_program
+
+
+def main() -> None:
+    """Write ``code.json``."""
+    check_versions()
+    stages = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py") if path != Path(__file__))
+    write_json(CODE, {stage: code_digest(f"pipeline.stages.{stage}") for stage in stages})
+
+
+if __name__ == "__main__":
+    run_program(main)

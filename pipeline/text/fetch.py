@@ -1,0 +1,39 @@
+"""Download a text of the catalogue to data/raw, check it, and track it with DVC.
+
+Git ignores texts; tracked by DVC (``data/raw/NAME.dvc``), they are there in experiments, in nightly runs and
+on other machines, too.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.errors import RefrainError
+from pipeline.text.catalog import fetch_text, load_catalog
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``refrain fetch``."""
+    parser.add_argument("name", help="a name that `refrain texts` shows")
+
+
+def main(name: str) -> None:
+    """Fetch a text and say how to train on it."""
+    path = fetch_text(name)
+    track(path)
+    print(f"{path}: complete. To train on it, set in params.yaml:")
+    print(f"  corpus.path: {path}\n  corpus.normalize: {load_catalog()[name].normalize}")
+
+
+def track(path: Path) -> None:
+    """``dvc add`` a text, and ``git add`` what DVC writes about it; nothing outside a DVC repository."""
+    if not Path(".dvc").is_dir() or shutil.which("git") is None:
+        return
+    tracked = path.with_name(f"{path.name}.dvc")
+    for command in ([sys.executable, "-m", "dvc", "add", "--quiet", str(path)], ["git", "add", str(tracked)]):
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            reason = " ".join(result.stderr.split()) or f"status {result.returncode}"
+            raise RefrainError(f"{path} is there, but {' '.join(command[-3:])} failed: {reason}")

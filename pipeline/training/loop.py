@@ -1,0 +1,208 @@
+"""The training loop: truncated backpropagation through time, resumable at any minibatch."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from torch import Tensor
+
+from pipeline import seeds
+from pipeline.data.batches import SAMPLINGS, Minibatch, Selection, Text
+from pipeline.nn.language_model import CharLM
+from pipeline.nn.loss import perplexity
+from pipeline.params.runtime import RuntimeParams
+from pipeline.params.sections import TrainParams
+from pipeline.training.gradients import Gradients
+from pipeline.training.meter import FLUSH_STEPS, EpochTotals
+from pipeline.training.optim import Optimizer, learning_rate
+from pipeline.training.ranks import ONE_RANK, Ranks
+from pipeline.training.state import Epoch, History, KeptWeights, LaneStates, RandomStates, Stateful
+
+AGREE_STEPS = 10
+"""Steps between two times at which several ranks ask one another whether a checkpoint is due."""
+
+
+class Stopped(Exception):
+    """Training was asked to stop by a signal, and has saved its state."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the loop calls.
+
+    ``validate`` returns the validation perplexity, ``sample`` texts. ``save`` stores the state of the
+    training. ``step_done`` gets, after each step, the characters whose losses were read since the last call,
+    and the epoch's mean loss so far, or None between two readings. ``epoch_done`` gets each epoch, those
+    before the checkpoint that a training goes on from included.
+    """
+
+    validate: Callable[[], float] | None
+    sample: Callable[[], tuple[str, ...]]
+    save: Callable[[dict[str, Any]], None]
+    step_done: Callable[[int, float | None], None]
+    epoch_done: Callable[[Epoch], None]
+
+
+class Trainer:
+    """Trains ``model`` on ``text``. All that changes from step to step is in ``parts``.
+
+    With several ranks, each trains its share of the lanes and does everything else like the others; ``text``
+    and the results of ``hooks`` are the same on each.
+    """
+
+    def __init__(
+        self,
+        model: CharLM,
+        text: Text,
+        params: TrainParams,
+        runtime: RuntimeParams,
+        seed: int,
+        hooks: Hooks,
+        ranks: Ranks = ONE_RANK,
+    ) -> None:
+        self.model, self.text, self.params, self.runtime = model, text, params, runtime
+        self.seed, self.hooks, self.ranks = seed, hooks, ranks
+        self.sampling = SAMPLINGS[params.sampling]
+        self.steps_per_epoch = self.sampling.count(len(text), params.batch_size, params.num_steps)
+        self.gradients = Gradients(model, runtime.accumulate, ranks)
+        self.optimizer = Optimizer(params, model.parameters())
+        self.totals = EpochTotals(self.steps_per_epoch, params.clip, model.device)
+        self.lanes = LaneStates(model, params.batch_size, ranks)
+        self.history = History()
+        self.weights = KeptWeights(model, params.keep)
+        self.parts: dict[str, Stateful] = {
+            "weights": self.weights,
+            "optimizer": self.optimizer,
+            "totals": self.totals,
+            "lanes": self.lanes,
+            "random": RandomStates(model.device, ranks),
+            "history": self.history,
+        }
+
+    def run(self) -> dict[str, Tensor]:
+        """Train to the end and return the weights to keep.
+
+        Raises :class:`RefrainError` if the loss stops being finite, :class:`Stopped` on SIGINT and SIGTERM.
+        """
+        self.model.train()
+        self.saved_at = time.monotonic()
+        with received_signals() as signals:
+            while not self.is_finished():
+                for inputs, labels in self.minibatches():
+                    if self.checkpoint_is_due(signals):
+                        self.save(signals)
+                    self.step(inputs, labels)
+                self.finish_epoch()
+        self.weights.check_finite()
+        self.hooks.save(self.state_dict())
+        return self.weights.kept()
+
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or patience is exhausted."""
+        out_of_patience = self.history.is_out_of_patience(self.params.patience)
+        return self.totals.epoch > self.params.epochs or out_of_patience
+
+    def minibatches(self) -> Iterator[Minibatch]:
+        """This rank's share of the minibatches of the current epoch that are still to do."""
+        return self.sampling.minibatches(
+            self.text,
+            self.params.batch_size,
+            self.params.num_steps,
+            seeds.generator(self.seed, "epoch", self.totals.epoch),
+            Selection(self.totals.steps_done, self.ranks.share, self.model.device),
+        )
+
+    def step(self, inputs: Tensor, labels: Tensor) -> None:
+        """One minibatch: gradients, a step of the optimiser, and now and then a look at the losses."""
+        start = (
+            self.lanes.states if self.sampling.carries_state else self.model.initial_state(inputs.shape[1])
+        )
+        loss, characters, end = self.gradients.compute(inputs, labels, start)
+        if self.sampling.carries_state:
+            self.lanes.states = end
+        rate = learning_rate(self.params, self.steps_done, self.params.epochs * self.steps_per_epoch)
+        self.totals.add(loss, characters, self.optimizer.step(rate))
+        if self.totals.steps_done % FLUSH_STEPS == 0 or self.totals.steps_done == self.steps_per_epoch:
+            self.totals.flush_losses()
+            self.hooks.step_done(self.totals.unreported_characters(), self.totals.mean_loss())
+        else:
+            self.hooks.step_done(0, None)
+
+    def finish_epoch(self) -> None:
+        """Evaluate, sample and report where that is due, then begin the next epoch."""
+        epoch, every = self.totals.epoch, self.params.sample.every
+        train_perplexity = perplexity(self.totals.mean_loss())
+        valid = None
+        if self.hooks.validate and (epoch == self.params.epochs or epoch % self.params.evaluate_every == 0):
+            valid = self.hooks.validate()
+            self.weights.consider(valid, self.history)
+        samples = self.hooks.sample() if every and epoch % every == 0 else ()
+        self.history.epochs.append(Epoch(epoch, train_perplexity, valid, samples))
+        self.hooks.epoch_done(self.history.epochs[-1])
+        self.totals.start_epoch(epoch + 1)
+        self.lanes.start_epoch(as_ring=self.sampling.is_ring)
+
+    @property
+    def steps_done(self) -> int:
+        """Steps of the optimiser since the start of the training."""
+        return (self.totals.epoch - 1) * self.steps_per_epoch + self.totals.steps_done
+
+    def checkpoint_is_due(self, signals: list[int]) -> bool:
+        """Whether it is time to save, or a signal asks for the end; the same on all ranks."""
+        due = bool(signals) or time.monotonic() - self.saved_at >= self.runtime.checkpoint_seconds
+        if self.ranks.size == 1:
+            return due
+        return self.steps_done % AGREE_STEPS == 0 and self.ranks.any_rank(due, self.model.device)
+
+    def save(self, signals: list[int]) -> None:
+        """Store the state; then raise :class:`Stopped` if any rank has received a signal."""
+        self.hooks.save(self.state_dict())
+        self.saved_at = time.monotonic()
+        if self.ranks.any_rank(bool(signals), self.model.device):
+            raise Stopped(signals[0] if signals else signal.SIGTERM)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of all parts between two minibatches: tensors, and values that fit JSON, by name.
+
+        Raises :class:`RefrainError` rather than return one whose loss is not finite.
+        """
+        self.totals.flush_losses()
+        return {
+            f"{name}.{key}": value
+            for name, part in self.parts.items()
+            for key, value in part.state_dict().items()
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave in the same training."""
+        for name, part in self.parts.items():
+            prefix = f"{name}."
+            part.load_state_dict(
+                {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            )
+        for epoch in self.history.epochs:
+            self.hooks.epoch_done(epoch)
+
+
+@contextmanager
+def received_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them."""
+    received: list[int] = []
+
+    def receive(number: int, _: FrameType | None) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,183 @@
+"""What the code means, against what Python imports and what people write around it."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.code_digest import (
+    COMPUTING_PACKAGES,
+    canonical_form,
+    check_versions,
+    code_digest,
+    imported_modules,
+    package_versions,
+)
+from pipeline.errors import RefrainError
+from tests.support.project import ROOT
+
+STAGES = sorted(path.stem for path in (ROOT / "pipeline/stages").glob("*.py") if path.stem != "__init__")
+MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "pipeline").rglob("*.py"))
+
+PROGRAM = '''
+"""Docstring."""
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from a import B
+
+LIMIT = 3
+"""What it is for."""
+
+
+class A[T]:
+    """Docstring."""
+
+    size: int = 2  # a comment
+
+    def f(self, x: "B", *rest: int, y: float = 1.0, **more: object) -> str:
+        """Docstring."""
+        match x:
+            case {"k": [1, *_]} if y > 0.5:
+                return f"{x!r:>{self.size}} {y=:.3f} 分 {{}}" "more" f"{x}"
+            case _:
+                pass
+        try:
+            z = [i async for i in x if not i] + [*rest, b"\\x00", 1j, ..., None]
+        except* ValueError as error:
+            raise KeyError from error
+        return rf"\\d{z:{x}{y}}" u"\\u00e9\\U0001FAE8"
+'''
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The pipeline's code in a folder of its own."""
+    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Those of all stages, read by another process: within one, a module is read only once."""
+    program = "import sys; from pathlib import Path; from pipeline.code_digest import code_digest\n"
+    program += "for s in sys.argv[2:]: print(code_digest(f'pipeline.stages.{s}', Path(sys.argv[1])))"
+    command = [sys.executable, "-c", program, str(root), *STAGES]
+    lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    return dict(zip(STAGES, lines, strict=True))
+
+
+def test_comments_docstrings_and_layout_mean_nothing(copy: Path) -> None:
+    before = digests(copy)
+    for module in MODULES:
+        path = copy / module
+        source = path.read_text(encoding="utf-8")
+        source = re.sub(r"^(?=def |class |@)", "# A comment.\n\n\n", source, flags=re.MULTILINE)
+        path.write_text(f'{source}\n\n# The end.\n"""Words."""\n', encoding="utf-8")
+    assert digests(copy) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_constant_changes_the_stages_that_import_it_and_no_other(copy: Path, module: Path) -> None:
+    before, path = digests(copy), copy / module
+    path.write_text(path.read_text(encoding="utf-8") + "\n_CHANGED = 1\n", encoding="utf-8")
+    after = digests(copy)
+    changed = {stage for stage in STAGES if after[stage] != before[stage]}
+    assert changed == {stage for stage in STAGES if module.as_posix() in files_of(stage)}
+
+
+def files_of(stage: str) -> set[str]:
+    return {found.path for found in imported_modules(f"pipeline.stages.{stage}")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "stage", ["build_vocab", "encode_corpus", "train", "evaluate", "baselines", "report"]
+)
+def test_nothing_that_python_loads_is_missed(stage: str) -> None:
+    """Every module of ours that a stage's module itself loads; imports inside functions come on top."""
+    program = f"""
+import sys, pipeline.stages.{stage}
+for module in list(sys.modules.values()):
+    file = getattr(module, "__file__", None)
+    if file and (module.__name__ + ".").startswith("pipeline."): print(file)
+"""
+    command = [sys.executable, "-c", program]
+    loaded = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    assert {str(Path(file).relative_to(ROOT)) for file in loaded} <= files_of(stage)
+
+
+def test_a_template_is_part_of_the_program_that_renders_it(copy: Path) -> None:
+    before = digests(copy)
+    with (copy / "pipeline/reporting/page/page.html.j2").open("a", encoding="utf-8") as file:
+        file.write("<!-- end -->\n")
+    after = digests(copy)
+    assert {stage for stage in STAGES if after[stage] != before[stage]} == {"report"}
+
+
+def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    sources = {
+        "p/__init__.py": "",
+        "p/a.py": "if TYPE_CHECKING:\n    import p.unused\ndef f():\n    from p.b import x\n",
+        "p/b.py": "try:\n    from . import c\nexcept ImportError:\n    import p.d as d\n",
+        "p/c.py": "match 1:\n    case 1:\n        from .e import *\n",
+        **{f"p/{name}.py": "" for name in ("d", "e", "unused")},
+    }
+    for name, source in sources.items():
+        (tmp_path / name).write_text(source)
+    found = {module.path for module in imported_modules("p.a", tmp_path)}
+    assert found == {f"p/{name}.py" for name in ("__init__", "a", "b", "c", "d", "e")}
+
+
+def other_pythons() -> list[str]:
+    """Other versions of Python on this machine, on the PATH or beside this one."""
+    names = [f"python3.{minor}" for minor in (11, 12, 13, 14)]
+    beside = Path(sys.base_prefix).parent.glob("3.1[1-4].*/bin/python3")
+    return [*filter(None, map(shutil.which, names)), *map(str, beside)]
+
+
+def test_the_form_is_the_same_on_all_versions_of_python(tmp_path: Path) -> None:
+    """This one's, as a fingerprint that was noted on 3.11, 3.12 and 3.13; and those that are at hand."""
+    program = PROGRAM.replace("class A[T]:", "class A:")  # type parameters came with 3.12
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
+    expected = canonical_form(ast.parse(program))
+    show = (
+        "import ast, sys; from pipeline.code_digest import canonical_form\n"
+        "sys.stdout.write(canonical_form(ast.parse(open(sys.argv[1], 'rb').read())))"
+    )
+    for python in other_pythons():
+        command = [python, "-c", show, str(tmp_path / "program.py")]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if "No module named" not in result.stderr and "not found" not in result.stderr:
+            assert result.stdout == expected, python
+
+
+def test_versions_are_those_of_the_packages_that_compute() -> None:
+    text = package_versions(imported_modules("pipeline.stages.build_vocab"))
+    assert list(text) == ["numpy", "pyarrow", "regex"]
+    assert {"torch", "safetensors"} < package_versions(imported_modules("pipeline.stages.train")).keys()
+    assert all(re.fullmatch(r"[\d.]+", number) for number in text.values())
+
+
+def test_another_version_is_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {stage: code_digest(f"pipeline.stages.{stage}") for stage in ("build_vocab", "train")}
+    installed = dict.fromkeys(COMPUTING_PACKAGES.values(), "1.0") | {"torch": "9.9"}
+    versions = package_versions(imported_modules("pipeline.stages.train"))
+    monkeypatch.setattr(
+        "pipeline.code_digest.installed_version",
+        lambda package: versions.get(package, "") if package != "torch" else installed["torch"],
+    )
+    assert code_digest("pipeline.stages.train") != before["train"]
+
+
+def test_packages_that_are_not_the_pinned_ones_are_refused(tmp_path: Path) -> None:
+    constraints = tmp_path / "constraints.txt"
+    check_versions(ROOT / "constraints.txt")
+    constraints.write_text("numpy==1.0\n")
+    with pytest.raises(RefrainError, match=r"numpy [\d.]+ is installed, and .* pins 1\.0: `pip install -c"):
+        check_versions(constraints)
