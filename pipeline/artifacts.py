@@ -46,7 +46,7 @@ def model_path(name: str) -> Path:
 
 
 def checkpoint_path(name: str) -> Path:
-    """The checkpoint of a training under way: outside DVC's outputs, which DVC deletes before a stage runs."""
+    """Where a training under way is saved: outside DVC's outputs, which DVC deletes before a stage."""
     return CHECKPOINTS / f"{name}.safetensors"
 
 
