@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from pipeline.errors import RefrainError
 from pipeline.params.explain import explain
 from pipeline.params.load import BASELINES, PARAMS_FILE, Params
-from pipeline.params.sections import Section
+from pipeline.params.section import Section
 from pipeline.reporting.tables import Metrics, format_perplexity
 
 class GateParams(Section):

@@ -6,16 +6,13 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import RefrainError
+from pipeline.params.corpus import CorpusParams, VocabParams
 from pipeline.params.explain import explain
+from pipeline.params.generate import GenerateParams
+from pipeline.params.models import ModelParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.params.sections import (
-    CorpusParams,
-    GenerateParams,
-    ModelParams,
-    Section,
-    TrainParams,
-    VocabParams,
-)
+from pipeline.params.section import Section
+from pipeline.params.train import TrainParams
 
 PARAMS_FILE = Path("params.yaml")
 

@@ -4,9 +4,9 @@ import json
 from io import StringIO
 
 from pipeline import artifacts
+from pipeline.params.corpus import SPLITS
 from pipeline.params.load import Params, load_params
 from pipeline.params.recipes import RESULT_SECTIONS
-from pipeline.params.sections import SPLITS
 from pipeline.program import run_program
 from pipeline.text.vocab import VocabFile, read_vocab
 

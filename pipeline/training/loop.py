@@ -15,7 +15,7 @@ from pipeline.data.batches import SAMPLINGS, Minibatch, Selection, Text
 from pipeline.nn.language_model import CharLM
 from pipeline.nn.loss import perplexity
 from pipeline.params.runtime import RuntimeParams
-from pipeline.params.sections import TrainParams
+from pipeline.params.train import TrainParams
 from pipeline.training.gradients import Gradients
 from pipeline.training.meter import FLUSH_STEPS, EpochTotals
 from pipeline.training.optim import Optimizer, learning_rate

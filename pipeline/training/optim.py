@@ -10,7 +10,7 @@ from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from pipeline.params.sections import TrainParams
+from pipeline.params.train import TrainParams
 
 
 class Optimizer:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import RefrainError
-from pipeline.params.sections import CorpusParams, SplitParams
+from pipeline.params.corpus import CorpusParams, SplitParams
 from pipeline.text.corpus import Corpus
 from pipeline.text.vocab import UNK, Placement, Vocab, build_vocab, count_chars, read_vocab, write_vocab
 
