@@ -163,6 +163,19 @@ def test_processes_that_die_again_and_again_are_one_line() -> None:
     assert "died 4 times, the last time by SIGKILL: see whether memory runs out" in line
 
 
+@pytest.mark.slow
+def test_dvc_takes_over_what_torchrun_has_trained(on_two: Project) -> None:
+    """As on several machines: the checkpoint of two processes is that of one, too."""
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    on_two.run(sys.executable, *command, "-m", "pipeline.stages.train", "gru")
+    trained = on_two.hashes("gru")
+    on_two.edit("  processes: 2\n", "  processes: 1\n")
+    said = on_two.run("dvc", "repro", "train@gru").stderr
+    assert "gru: going on from its checkpoint, after its last epoch" in said
+    assert on_two.hashes("gru") == trained
+    assert "up to date" in on_two.run("dvc", "status", "train@gru").stdout
+
+
 def test_more_processes_than_lanes_are_refused(on_two: Project) -> None:
     on_two.edit("  processes: 2\n", "  processes: 9\n")
     assert "cannot share the 8 lane(s)" in on_two.stage("train", "gru", check=False).stderr
