@@ -50,7 +50,7 @@ class Module:
     imports: frozenset[str]
 
 
-def code_digest(program: str, root: Path = ROOT) -> str:
+def program_digest(program: str, root: Path = ROOT) -> str:
     """The digest of the program ``python -m program`` (``pipeline.stages.train``), 64 hexadecimal digits."""
     modules = imported_modules(program, root)
     parts = {module.path: module.sha256 for module in modules} | _data_files(modules, root)

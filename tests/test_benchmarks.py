@@ -8,7 +8,7 @@ import torch
 from benchmarks import scaling, setups, textbook
 from benchmarks.bench import FIGURES, Figure, table
 from pipeline.generation.decoding import Decoding, generate
-from pipeline.text.vocab import build_vocab, count_chars
+from pipeline.text.vocab import count_chars, vocab_from_counts
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -61,7 +61,7 @@ def test_a_network_follows_from_two_times_that_it_took() -> None:
 def test_both_encode_alike() -> None:
     text = "abracadabra" * 3
     ids, vocab = textbook.encode(text)
-    ours = build_vocab(count_chars([text]), unk=False, min_count=1)
+    ours = vocab_from_counts(count_chars([text]), unk=False, min_count=1)
     assert set(vocab) == set(ours.chars)
     assert "".join(ours.chars[i] for i in ours.encode(text)) == text
     assert len(ids) == len(text)

@@ -13,9 +13,9 @@ from pipeline.code_digest import (
     COMPUTING_PACKAGES,
     canonical_form,
     check_versions,
-    code_digest,
     imported_modules,
     package_versions,
+    program_digest,
 )
 from pipeline.errors import RefrainError
 from tests.support.project import ROOT
@@ -64,7 +64,7 @@ def copy(tmp_path: Path) -> Path:
 def digests(root: Path) -> dict[str, str]:
     """Those of all stages, read by another process: within one, a module is read only once."""
     program = "import sys; from pathlib import Path; from pipeline.code_digest import code_digest\n"
-    program += "for s in sys.argv[2:]: print(code_digest(f'pipeline.stages.{s}', Path(sys.argv[1])))"
+    program += "for s in sys.argv[2:]: print(program_digest(f'pipeline.stages.{s}', Path(sys.argv[1])))"
     command = [sys.executable, "-c", program, str(root), *STAGES]
     lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     return dict(zip(STAGES, lines, strict=True))
@@ -165,14 +165,14 @@ def test_versions_are_those_of_the_packages_that_compute() -> None:
 
 
 def test_another_version_is_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = {stage: code_digest(f"pipeline.stages.{stage}") for stage in ("build_vocab", "train")}
+    before = {stage: program_digest(f"pipeline.stages.{stage}") for stage in ("build_vocab", "train")}
     installed = dict.fromkeys(COMPUTING_PACKAGES.values(), "1.0") | {"torch": "9.9"}
     versions = package_versions(imported_modules("pipeline.stages.train"))
     monkeypatch.setattr(
         "pipeline.code_digest.installed_version",
         lambda package: versions.get(package, "") if package != "torch" else installed["torch"],
     )
-    assert code_digest("pipeline.stages.train") != before["train"]
+    assert program_digest("pipeline.stages.train") != before["train"]
 
 
 def test_packages_that_are_not_the_pinned_ones_are_refused(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class ModelParams(Section):
     init_std: Positive | None = None
     """Standard deviation of the first weights, with biases of 0, as in textbooks; null: as in torch.nn."""
 
-    train: dict[str, Any] = Field({})
+    train: dict[str, Any] = Field(default_factory=dict)
     """Keys of ``train`` with values for this model alone."""
 
     @field_validator("cell")

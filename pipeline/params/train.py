@@ -13,7 +13,7 @@ class SampleParams(Section):
     every: Annotated[int, Field(ge=0)] = 25
     """Epochs between two samples; 0: never."""
 
-    prefixes: list[NonEmpty] = Field([])
+    prefixes: list[NonEmpty] = Field(default_factory=list)
     """What the samples begin with."""
 
     length: Count = 50

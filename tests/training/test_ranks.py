@@ -152,7 +152,7 @@ def test_ranks_end_with_the_agent_that_started_them(on_two: Project) -> None:
 @pytest.mark.slow
 def test_processes_that_die_again_and_again_are_one_line() -> None:
     die = "import os; os.kill(os.getpid(), 9)"
-    start = f"from pipeline.training.launch import launch; launch(2, 1, '-c', {die!r})"
+    start = f"from pipeline.training.launch import launch_processes; launch_processes(2, 1, '-c', {die!r})"
     program = f"from pipeline.program import run_program\ndef main(): {start}\nrun_program(main)"
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
