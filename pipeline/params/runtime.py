@@ -11,17 +11,17 @@ class RuntimeParams(Section):
     """Where the pipeline runs, how much of the machine it uses, and how often it saves."""
 
     device: str = "auto"
-    """auto (cuda, then mps, then cpu), cpu, cuda, cuda:1, mps. Another device changes the last bits."""
+    """auto (cuda, then mps, then cpu), cpu, cuda, cuda:1, mps. Changes rounding and dropout."""
 
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of a stage; null: one per core."""
 
     processes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Processes that share the lanes of each minibatch in training. Changes the last bits."""
+    """Processes that share the lanes of each minibatch in training. Changes rounding and dropout."""
 
     accumulate: Annotated[int, Field(ge=1, le=2**20)] = 1
-    """Groups of lanes to read one after the other, if a minibatch does not fit into memory. Changes the last
-    bits.
+    """Groups of lanes to read one after the other, if a minibatch does not fit into memory. Changes rounding
+    and dropout.
     """
 
     checkpoint_seconds: Positive = 30.0
