@@ -126,7 +126,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a UTF-8 file atomically, without changing its line ends."""
+    """Write a UTF-8 file atomically, without changing its line endings."""
     write_bytes(path, content.encode())
 
 

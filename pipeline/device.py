@@ -42,7 +42,7 @@ def available_devices() -> list[str]:
 
 
 def set_up(device: torch.device, threads: int | None, precision: str, hidden_size: int) -> None:
-    """Fix what the last bits of a result depend on: threads, precision, deterministic algorithms.
+    """Set everything that the last bits of a result depend on: threads, precision, deterministic algorithms.
 
     ``threads`` is the number of CPU threads; None means one per core. A model with a small ``hidden_size``
     gets fewer, so that each thread has at least ``COLUMNS_A_THREAD`` columns. ``precision`` is passed to
@@ -59,7 +59,7 @@ def set_up(device: torch.device, threads: int | None, precision: str, hidden_siz
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Deterministic mode would also fill new memory with NaN, to expose reads of uninitialised values.
+    # Deterministic mode would also fill new memory with NaN, which only helps to find bugs.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 

@@ -28,7 +28,7 @@ def first_line(error: BaseException) -> str:
 
 
 def is_for_user(error: BaseException) -> bool:
-    """Whether one line is enough: for our own errors, the system's (a full disk), and lack of memory."""
+    """Whether one line is enough: for our own errors, system errors (a full disk), and lack of memory."""
     return isinstance(error, RefrainError | OSError | MemoryError) or (
         # PyTorch's words for a lack of memory
         isinstance(error, RuntimeError) and ("out of memory" in str(error) or "allocate memory" in str(error))

@@ -79,7 +79,7 @@ def consecutive(
     lane is one column of the minibatch and starts where the lane before it ends. The text is read as a ring,
     so no character is lost. If ``n`` is not a multiple of ``batch_size``, the last lanes are filled up with
     fewer than ``batch_size`` characters from the start of the text. The label of the text's last character is
-    its first character. The last minibatch has as many steps as are left.
+    its first character. The last minibatch has only the steps that are left.
     """
     if len(text) < 2 * batch_size:
         raise RefrainError(_too_short(len(text), 2 * batch_size, "train.batch_size"))

@@ -114,7 +114,7 @@ def write_shard(folder: Path, shard: Shard, ids: Iterable[Ids], vocab: VocabFile
 
 
 def _in_groups(arrays: Iterable[Ids]) -> Iterator[Ids]:
-    """The same ids in arrays of whole row groups; the last may be shorter. No ids give one empty array."""
+    """The same ids in arrays of whole row groups (the last may be shorter), or one empty array for no ids."""
     pending = np.empty(0, np.uint32)
     whole = False
     for array in arrays:

@@ -39,7 +39,7 @@ class StepWeights:
 
 @dataclass(frozen=True)
 class Stepwise:
-    """A cell's form for generation, which cannot batch time steps and so prepares as much as it can.
+    """A cell's form for generation. Time steps cannot be batched there, so constants are prepared in advance.
 
     ``arrange`` prepares the weights of a layer once. ``step`` takes the input as :class:`StepWeights` says,
     the state and the ``recurrent`` weights, and returns the new state.

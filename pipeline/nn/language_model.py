@@ -47,7 +47,7 @@ class CharLM(nn.Module):
     the input weights. ``dropout`` acts on the embedding, between layers and before the decoder (Zaremba et
     al., 2014). ``tied`` shares the embedding with the decoder (Press & Wolf, 2017). ``implementation``
     changes how the layers are computed, but not the result beyond rounding: see :mod:`pipeline.nn.recurrent`.
-    Initial weights are drawn as in ``torch.nn``, or with ``init_std`` from N(0, init_std^2), with biases of
+    Initial weights are drawn as in ``torch.nn`` or, with ``init_std``, from N(0, init_std^2); biases are then
     0.
     """
 

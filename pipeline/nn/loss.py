@@ -20,8 +20,7 @@ def perplexity_of(nats: float) -> float:
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """With ``p = softmax(x W^T + b)`` and one-hot labels ``y``, the gradient of the logits is
-    ``(p - y) / n``.
+    """With ``p = softmax(x W^T + b)``, one-hot labels ``y``: the gradient of the logits is ``(p - y) / n``.
 
     The loss is the end of the graph, so the forward pass can compute the gradients, too, while the logits of
     a chunk of rows are still in the processor's cache. The logits are not needed again.

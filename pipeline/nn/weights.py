@@ -28,7 +28,7 @@ def open_model(name: str, params: Params) -> tuple[CharLM, VocabFile]:
     missing or damaged, or if they do not belong together.
     """
     if name not in params.models:
-        raise RefrainError(f"params.yaml has no model {name!r}; it has {', '.join(params.models)}")
+        raise RefrainError(f"params.yaml has no model {name!r}: choose from {', '.join(params.models)}")
     path, stored = artifacts.model_path(name), read_vocab(artifacts.VOCAB)
     device, trained = choose_device(params.runtime.device), describe_model(path)
     set_up(device, params.runtime.threads, trained["precision"], trained["config"]["hidden_size"])

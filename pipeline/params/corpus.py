@@ -38,7 +38,7 @@ class CorpusParams(Section):
     """Pattern of the files to read from a folder or archive (``*.txt``); null: all."""
 
     normalize: Literal["none", "lyrics", "letters"] = "none"
-    """``lyrics``: line breaks become spaces; ``letters``: lower case, all but letters becomes one space."""
+    """``lyrics``: line breaks become spaces; ``letters``: only lower-case letters and single spaces."""
 
     max_chars: Count | None = None
     """Keep only this many characters from the start; null: all."""

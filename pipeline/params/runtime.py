@@ -1,4 +1,4 @@
-"""``runtime`` in ``params.yaml``: how the pipeline runs. DVC does not track it: it makes no result stale."""
+"""``runtime`` in ``params.yaml``: how the pipeline runs. DVC ignores it, so it makes no result stale."""
 
 from typing import Annotated
 

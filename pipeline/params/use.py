@@ -47,7 +47,7 @@ def summary(recipe: str) -> str:
 
 
 def refuse_uncommitted_changes(path: Path) -> None:
-    """Raise :class:`RefrainError` if a file has changes that are not in git."""
+    """Raise :class:`RefrainError` if a file has uncommitted changes."""
     command = ["git", "status", "--porcelain", "--", str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode or result.stdout.strip():
@@ -82,7 +82,7 @@ def _write_null(representer: Any, _: None) -> Any:
 
 
 def write_value(document: Any, key: str, wanted: Any, complete: Any) -> None:
-    """Make ``document[key]`` mean ``complete``; ``wanted`` are those values in it that the recipe sets.
+    """Make ``document[key]`` mean ``complete``. ``wanted`` are the values in it that the recipe sets.
 
     Keys that are in the document keep their place and their comment. Keys that are neither in the document
     nor set by the recipe are not written and so have their defaults.

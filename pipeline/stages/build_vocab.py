@@ -45,8 +45,8 @@ def main() -> None:
     training = len(split_bounds(characters, params.corpus.split)["train"])
     if not training:
         raise RefrainError(
-            f"the training split is empty, because the text has {characters} character(s): use more "
-            "text, or raise corpus.split.train"
+            f"the training split of a text of {characters} character(s) is empty: use more text, or raise "
+            "corpus.split.train"
         )
     occurrences = count_training(training, normalize, pieces, placements, counts)
     vocab = vocab_from_counts(occurrences, unk=params.vocab.unk, min_count=params.vocab.min_count)

@@ -75,7 +75,7 @@ def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
 
 
 def frequent_characters(stored: VocabFile) -> list[tuple[str, str]]:
-    """The most frequent characters and their counts, with visible signs for white space."""
+    """The most frequent characters and their counts, with visible symbols for white space."""
     first = 0 if stored.vocab.unk_id is None else 1
     counted = list(zip(stored.vocab.chars, stored.vocab.counts, strict=True))[first:]
     return [(VISIBLE.get(char, char), f"{count:,}") for char, count in counted[:FREQUENT]]

@@ -11,7 +11,7 @@ def main(model: str) -> None:
     """Train model ``model`` of ``params.yaml``, or resume it from its checkpoint."""
     params = load_params()
     if model not in params.models:
-        raise RefrainError(f"params.yaml has no model {model!r}; it has {', '.join(params.models)}")
+        raise RefrainError(f"params.yaml has no model {model!r}: choose from {', '.join(params.models)}")
     runtime, precision = params.runtime, params.train_params(model).precision
 
     # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.

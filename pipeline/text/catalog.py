@@ -59,7 +59,7 @@ def fetch_text(name: str, folder: Path = RAW) -> Path:
     """
     catalog = load_catalog()
     if name not in catalog:
-        raise RefrainError(f"{CATALOG_FILE} has no {name!r}; it has {', '.join(catalog)}")
+        raise RefrainError(f"{CATALOG_FILE} has no text {name!r}: choose from {', '.join(catalog)}")
     entry = catalog[name]
     target = folder / entry.file
     if entry.sha256 and target.exists() and file_sha256(target) == entry.sha256:

@@ -1,8 +1,8 @@
 """The text that ``corpus`` in ``params.yaml`` describes, in pieces that can be read in parallel.
 
-Files are cut into pieces of bounded size, always in the same places, and at line ends if possible. Each piece
-is normalised on its own. Once all pieces have been counted, we know each piece's position in the whole text
-and the separator before it. The resulting text does not depend on the cuts.
+Files are cut into pieces of bounded size, always in the same places, and at line breaks if possible. Each
+piece is normalised on its own. Once all pieces have been counted, we know each piece's position in the whole
+text and the separator before it. The resulting text does not depend on the cuts.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ PIECE_BYTES = 1 << 25
 """Size of a piece in bytes. A process that dies loses at most this much work."""
 
 SEARCH_BYTES = 1 << 16
-"""How many bytes after the intended cut to search for a line end."""
+"""How many bytes after the intended cut to search for a line break."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def split_bounds(characters: int, split: SplitParams) -> dict[str, range]:
 
 
 def _cut(file: TextFile) -> Iterator[FileRange]:
-    """Cut a file into ranges. Each starts after a line end, or at least with a whole character."""
+    """Cut a file into ranges. Each starts after a line break, or at least with a whole character."""
     if file.size is None or not file.seekable:
         yield FileRange(file)
         return
@@ -145,7 +145,7 @@ def _cut(file: TextFile) -> Iterator[FileRange]:
 
 
 def _next_cut(content: bytes) -> int:
-    """The first good place for a cut: after a line end, or else before the first byte of a character."""
+    """The first good place for a cut: after a line break, or else before the first byte of a character."""
     if line_end := content.find(b"\n") + 1:
         return line_end
     begins = (place for place, byte in enumerate(content[:4]) if byte & 0b1100_0000 != 0b1000_0000)

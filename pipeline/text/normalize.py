@@ -44,7 +44,7 @@ def lyrics(chunks: Iterable[str]) -> Iterator[str]:
 
 
 def letters(chunks: Iterable[str]) -> Iterator[str]:
-    """Lower case; each run of other characters than letters becomes one space; both ends are stripped.
+    """Lower-case letters. Each run of other characters becomes one space; both ends are stripped.
 
     All Unicode letters and combining marks count as letters, so a text in any script keeps its words.
     """

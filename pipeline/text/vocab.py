@@ -167,7 +167,7 @@ class VocabFile:
 
     @property
     def corpus_characters(self) -> int:
-        """The number of characters in the whole text, after normalising."""
+        """The number of characters in the whole text, after normalising and cutting at ``max_chars``."""
         return self.placements[-1].stop
 
     @property

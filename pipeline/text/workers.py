@@ -61,7 +61,7 @@ def _results(
     except KilledWorker as error:
         other = "text_scheduler: null" if runtime.text_scheduler else "text_workers: 1"
         raise RefrainError(
-            f"a process that reads text died {error.allowed_failures + 1} times at the same piece: check "
+            f"a process that reads text died {error.allowed_failures + 1} times on the same piece: check "
             f"whether memory runs out, or set runtime.{other}"
         ) from None
 

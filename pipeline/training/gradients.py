@@ -23,7 +23,7 @@ class Gradients:
         """Store the gradients in the ``grad`` of the weights.
 
         Returns the mean loss over the whole minibatch, its number of characters, and the detached state in
-        which this rank's lanes end. ``start`` is the state in which they start.
+        which this rank's lanes end. They start in ``start``.
         """
         self._model.zero_grad()
         # With one rank, weight each group by its share of the characters. With several, weight it by its

@@ -23,7 +23,7 @@ from pipeline.training.ranks import ONE_RANK, Ranks
 from pipeline.training.state import Epoch, History, KeptWeights, LaneStates, RandomStates, Stateful
 
 AGREE_STEPS = 10
-"""After this many steps, several ranks ask each other whether a checkpoint is due."""
+"""How often, in steps, several ranks ask each other whether a checkpoint is due."""
 
 
 class Stopped(Exception):

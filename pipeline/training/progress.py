@@ -11,7 +11,7 @@ from pipeline.training.progress_line import ProgressLine
 from pipeline.training.state import Epoch
 
 LOG_SECONDS = 10
-"""If this many seconds have passed since the last line, the end of an epoch adds a line to the log."""
+"""An epoch without samples writes a line to the log only if the last line is at least this old."""
 
 
 class Progress:

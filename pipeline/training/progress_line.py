@@ -29,7 +29,7 @@ class ProgressLine:
 
 
 def parse(line: str) -> ProgressLine | None:
-    """The inverse of ``str``, or None for any other line."""
+    """The progress that a line shows, or None for any other line."""
     match = LINE.fullmatch(line)
     if not match:
         return None

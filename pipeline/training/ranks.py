@@ -40,7 +40,7 @@ class Ranks:
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
-        """Replace contiguous tensors of one dtype by their sums over all ranks, to the same bits on each."""
+        """Replace contiguous tensors of one dtype by their sums over all ranks. All get the same bits."""
         if self.size == 1:
             return
         flat = torch.cat([tensor.flatten() for tensor in tensors])

@@ -33,7 +33,7 @@ Splits = dict[str, EncodedText]
 def train_model(name: str, params: Params, device: torch.device, ranks: Ranks) -> None:
     """Train model ``name``, or resume it from its checkpoint. Only rank 0 writes and logs.
 
-    A signal that stops training leads to a checkpoint and to an exit with the signal's status.
+    If a signal stops training, a checkpoint is saved and the process exits with the signal's status.
     """
     train, is_first = params.train_params(name), ranks.rank == 0
     stored, splits = read_text(name, params, ranks)
@@ -75,7 +75,8 @@ def train_model(name: str, params: Params, device: torch.device, ranks: Ranks) -
 def read_text(name: str, params: Params, ranks: Ranks) -> tuple[VocabFile, Splits]:
     """The vocabulary, and the splits that training reads.
 
-    Raises :class:`RefrainError` if the parameters ask for more than text or ranks allow.
+    Raises :class:`RefrainError` if a prefix has unknown characters, if the validation split is too short, or
+    if there are more ranks than lanes.
     """
     stored, train = read_vocab(artifacts.VOCAB), params.train_params(name)
     check_prefixes(params, stored.vocab)

@@ -107,10 +107,9 @@ class LaneStates:
         self.start_epoch(as_ring=False)
 
     def start_epoch(self, *, as_ring: bool) -> None:
-        """Start in the zero state or, if ``as_ring``, each lane in the state in which the lane before it
-        ended.
+        """Start in the zero state or, if ``as_ring``, each lane in the last state of the lane before it.
 
-        The lane before may belong to another rank. Evaluation reads lanes in the same way.
+        That lane may belong to another rank. Evaluation reads lanes in the same way.
         """
         if as_ring:
             self._take(next_lanes(self._of_all_ranks()))
@@ -145,7 +144,7 @@ class RandomStates:
         return {f"{rank}.{k}": state for rank, states in enumerate(everywhere) for k, state in states.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned. A rank that it does not know keeps its state."""
+        """Restore what :meth:`state_dict` returned. A rank that was not saved keeps its state."""
         prefix = f"{self._ranks.rank}."
         mine = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if mine:

@@ -233,7 +233,7 @@ def test_terminated_training_says_so_and_goes_on(project: Project) -> None:
             "{train: 0.8, valid: 0.1, test: 0.1}",
             "{train: 1.0e-9, valid: 0.999999999, test: 0.0}",
             "build_vocab",
-            "the training split is empty, because the text has 3000 character(s)",
+            "the training split of a text of 3000 character(s) is empty",
         ),
         (
             "[分开, 不分开]",

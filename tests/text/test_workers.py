@@ -75,7 +75,7 @@ def test_process_that_is_killed_costs_its_piece_only(tmp_path: Path) -> None:
 
 def test_process_that_dies_again_and_again_is_one_line() -> None:
     with (
-        pytest.raises(RefrainError, match=r"died 4 times at the same piece: .* runtime\.text_workers: 1"),
+        pytest.raises(RefrainError, match=r"died 4 times on the same piece: .* runtime\.text_workers: 1"),
         parallel_map(RuntimeParams(text_workers=2)) as over,
     ):
         list(over(die, range(4)))

@@ -13,7 +13,7 @@ from pipeline.reporting.tables import Row
 
 @dataclass(frozen=True)
 class Page:
-    """All that the page shows. ``samples`` holds prefix, decoding, and the text of each model."""
+    """All that the page shows. Each of ``samples`` has a prefix, a decoding, and the text of each model."""
 
     rows: Sequence[Row]
     splits: Sequence[str]
