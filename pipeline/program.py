@@ -15,7 +15,7 @@ def run_program(
     parser: argparse.ArgumentParser | None = None,
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """Call ``main`` with the parsed ``arguments`` by name; None stands for those of the command line.
+    """Call ``main`` with the parsed ``arguments`` by name; None means the command line's.
 
     An error that the user can fix prints one line to stderr and sets the exit status: 1, or 75 if it is
     transient. ``--debug`` shows the traceback instead.

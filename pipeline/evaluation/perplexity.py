@@ -18,7 +18,7 @@ from pipeline.nn.language_model import CharLM, next_lanes
 from pipeline.nn.loss import perplexity_of
 
 SETTLING_CHUNKS = 64
-"""After this many minibatches, the states of lanes usually agree with those of the previous pass."""
+"""After this many minibatches, the states of lanes are usually the same as in the previous pass."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--top-p", type=_number(float, 1e-9, 1), help="draw among the likeliest whose probabilities sum to p"
     )
-    parser.add_argument("--seed", type=_number(int, 0), help="use this seed, not that of params.yaml")
+    parser.add_argument("--seed", type=_number(int, 0), help="use this seed, not the one in params.yaml")
     parser.add_argument("--allow-unk", action="store_true", help="read unknown characters as <unk>")
 
 

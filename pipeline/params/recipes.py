@@ -23,7 +23,7 @@ def recipe_names(folder: Path = RECIPES) -> list[str]:
 
 
 def read_overlay(name: str, folder: Path = RECIPES) -> dict[str, Any]:
-    """The keys that a recipe sets, including those of the recipes that it extends.
+    """The keys that a recipe and the recipes it extends set.
 
     Raises :class:`RefrainError` for an unknown name.
     """
