@@ -1,18 +1,18 @@
-# Refrain's commands. Everything runs in .venv, which the first of them makes.
+# Refrain's commands. Everything runs in .venv, which the first command creates.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-# Stages call programs by name, so those of the environment come first.
+# Stages call programs by name, so the environment's programs come first on the path.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 # The server that `make server` starts, unless PREFECT_API_URL names another one.
 SERVED := $(RUN) PREFECT_API_URL="$${PREFECT_API_URL:-http://127.0.0.1:4200/api}"
 
-# The work pool of a worker, and all work pools of prefect.yaml.
+# The work pool that a worker serves, and all work pools in prefect.yaml.
 POOL ?= refrain
 POOLS ?= refrain cpu gpu
 
-# For Prefect's client; the analytics of its server and of DVC are off in their configuration files.
+# Turns off the analytics of Prefect's client. For its server and for DVC, configuration files turn them off.
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
@@ -21,23 +21,23 @@ export DO_NOT_TRACK = 1
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-repro: .venv/installed  ## run what has changed of the pipeline, then show the results
+repro: .venv/installed  ## run the stages whose inputs have changed, then show the results
 	@git rev-parse --verify --quiet HEAD >/dev/null || { \
-	  echo "error: this folder is no git repository with a commit, which DVC needs: git init && git add -A && git commit -m start" >&2; exit 1; }
+	  echo "error: this folder is not a git repository with a commit, which DVC needs: run git init && git add -A && git commit -m start" >&2; exit 1; }
 	@$(BIN)/refrain check
 	@$(RUN) dvc repro
 	@$(BIN)/refrain show
 
-flow: .venv/installed  ## the same as a Prefect flow: stages side by side (ARGS="train@gru --force")
+flow: .venv/installed  ## the same as a Prefect flow, with stages side by side (ARGS="train@gru --force")
 	@$(RUN) $(BIN)/python -m flows.reproduce $(ARGS)
 
-server: .venv/installed  ## start a Prefect server, with its pages on http://127.0.0.1:4200
+server: .venv/installed  ## start a Prefect server with its pages at http://127.0.0.1:4200
 	@$(RUN) prefect server start
 
-worker: .venv/installed  ## start a worker that runs deployments in this folder (POOL=gpu: stages sent to that pool)
+worker: .venv/installed  ## start a worker that runs deployments in this folder (POOL=gpu: the stages sent to that pool)
 	@$(SERVED) prefect worker start --pool $(POOL) --type process $(if $(filter-out refrain,$(POOL)),--limit 1)
 
-deploy: .venv/installed  ## register the deployments of prefect.yaml with the server, schedules included
+deploy: .venv/installed  ## register the deployments of prefect.yaml, with their schedules, on the server
 	@for pool in $(POOLS); do $(SERVED) prefect work-pool create $$pool --type process --overwrite || exit; done
 	@$(SERVED) prefect --no-prompt deploy --all
 
@@ -53,19 +53,19 @@ test-flows: .venv/installed  ## test the flows on real Prefect servers (five min
 test-faults: .venv/installed  ## kill processes, damage files, fill disks (six minutes)
 	@$(RUN) pytest -m faults
 
-test-ui: .venv/installed  ## look at Prefect's pages in Chromium, where it is installed
+test-ui: .venv/installed  ## test Prefect's pages in Chromium, if it is installed
 	@$(RUN) pytest -m ui --numprocesses=0
 
-bench: .venv/installed  ## measure speed beside the textbook's code (six minutes; run nothing else)
+bench: .venv/installed  ## compare speed with the textbook's code (six minutes; run nothing else meanwhile)
 	@$(RUN) $(BIN)/python -m benchmarks.bench
 
 bench-scaling: .venv/installed  ## measure large texts and several processes (seven minutes)
 	@$(RUN) $(BIN)/python -m benchmarks.scaling
 
-bench-recipes: .venv/installed  ## train the recipes for Tiny Shakespeare against the clock (twelve minutes)
+bench-recipes: .venv/installed  ## time the recipes for Tiny Shakespeare (twelve minutes)
 	@$(RUN) $(BIN)/python -m benchmarks.recipes
 
-replicate: .venv/installed  ## run the textbook's published experiments (ten to fifteen minutes) and write replications/
+replicate: .venv/installed  ## rerun the textbook's published experiments (ten to fifteen minutes) and write replications/
 	@$(BIN)/python -m pipeline.text.catalog fetch jaychou_lyrics
 	@$(BIN)/python -m pipeline.text.catalog fetch time_machine
 	@$(RUN) dvc repro replications/dvc.yaml
@@ -75,16 +75,16 @@ lint: .venv/installed  ## check style and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-format: .venv/installed  ## mend style
+format: .venv/installed  ## fix style
 	@$(BIN)/ruff check --fix --quiet
 	@$(BIN)/ruff format
 
-clean:  ## remove the environment and what tools left; artifacts stay
+clean:  ## remove the environment and the tools' caches; keep artifacts
 	rm -rf .venv build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { \
-	  echo "error: Refrain needs Python 3.11 or later: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	  echo "error: Refrain needs Python 3.11 or later: run make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -1,8 +1,8 @@
-"""Where artifacts are, and how they are written: whole or not at all.
+"""Paths of artifacts, and functions that write artifacts completely or not at all.
 
-Every write goes to a temporary neighbour, is flushed to the disk and renamed to the target. A process killed
-at any instant leaves the old artifact or the new one (of a folder, for an instant, neither), never a part of
-one.
+Every write goes to a temporary file or folder beside the target, is flushed to disk, and is then renamed. If
+the process is killed, either the old artifact or the new one is there, never half of one. (While a folder is
+replaced, there is a brief moment with neither.)
 """
 
 import hashlib
@@ -34,62 +34,62 @@ CURVES = REPORTS / "curves.svg"
 
 DVC_LOCK = Path("dvc.lock")
 
-# Not artifacts: DVC and git do not know these.
+# Not artifacts: neither DVC nor git tracks these.
 TIMINGS = REPORTS / "timings"
 CHECKPOINTS = Path(".checkpoints")
 ARCHIVE = Path(".archive")
 
 
 def model_path(name: str) -> Path:
-    """The weights of model ``name``."""
+    """The file with the weights of model ``name``."""
     return MODELS / f"{name}.safetensors"
 
 
 def checkpoint_path(name: str) -> Path:
-    """Where a training under way is saved: outside DVC's outputs, which DVC deletes before a stage."""
+    """The checkpoint of model ``name``. It is not a DVC output: DVC deletes those before it runs a stage."""
     return CHECKPOINTS / f"{name}.safetensors"
 
 
-def close_checkpoint(name: str) -> None:
-    """Note, at the end of a training, which model its checkpoint led to.
+def record_trained_model(name: str) -> None:
+    """At the end of training, record the digest of the model that the checkpoint led to.
 
-    The checkpoint stays until DVC has recorded the model: if the run is killed in between, the next one need
-    not train again.
+    The checkpoint stays until DVC has recorded the model. If the run is killed before that, the next run does
+    not have to train again.
     """
     digest = hashlib.md5(model_path(name).read_bytes(), usedforsecurity=False).hexdigest()
-    write_text(_note(name), digest)
+    write_text(_digest_path(name), digest)
 
 
 def drop_recorded_checkpoint(name: str) -> None:
-    """Delete the checkpoint of a training whose model stands in ``dvc.lock``."""
-    note = _note(name)
-    if note.exists() and DVC_LOCK.exists() and note.read_text() in DVC_LOCK.read_text("utf-8"):
+    """Delete the checkpoint of model ``name`` if ``dvc.lock`` records the model that it led to."""
+    digest = _digest_path(name)
+    if digest.exists() and DVC_LOCK.exists() and digest.read_text() in DVC_LOCK.read_text("utf-8"):
         checkpoint_path(name).unlink(missing_ok=True)
-        note.unlink()
+        digest.unlink()
 
 
-def _note(name: str) -> Path:
+def _digest_path(name: str) -> Path:
     return checkpoint_path(name).with_suffix(".md5")
 
 
 def train_report(name: str) -> Path:
-    """Learning curves and samples of the training of model ``name``."""
+    """The folder with the learning curves and training samples of model ``name``."""
     return TRAIN_REPORTS / name
 
 
 def evaluation_path(name: str) -> Path:
-    """Held-out figures of model ``name``, or of the baselines."""
+    """The file with the figures of model ``name`` on every split."""
     return EVALUATIONS / f"{name}.json"
 
 
 def samples_path(name: str) -> Path:
-    """Text that model ``name`` wrote."""
+    """The file with the text that model ``name`` wrote."""
     return GENERATED / f"{name}.jsonl"
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary path to write; it becomes ``path`` when the block ends without an exception."""
+    """Yield a temporary path to write to. It becomes ``path`` if the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -103,7 +103,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill; it replaces ``path`` when the block ends without an exception."""
+    """Yield a temporary folder to fill. It replaces ``path`` if the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -126,12 +126,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a UTF-8 file atomically, with the line ends as they are."""
+    """Write a UTF-8 file atomically, without changing its line endings."""
     write_bytes(path, content.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write readable JSON atomically; NaN and infinity are refused, since JSON has neither."""
+    """Write readable JSON atomically. Raise :class:`ValueError` for NaN and infinity, which JSON lacks."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -142,10 +142,10 @@ def file_sha256(path: Path) -> str:
 
 
 def archive_removed_models(models: Collection[str]) -> None:
-    """Move what remains of models that are no longer in ``params.yaml`` to ``.archive``.
+    """Move the files of models that are no longer in ``params.yaml`` to ``.archive``.
 
-    The report depends on whole folders: a file left behind in one would put results into ``dvc.lock`` that no
-    other clone can have.
+    The report depends on whole folders. A leftover file would enter ``dvc.lock`` as a result that no other
+    clone can reproduce.
     """
     files = [*MODELS.glob("*.safetensors"), *EVALUATIONS.glob("*.json"), *GENERATED.glob("*.jsonl")]
     for path in [*files, *TRAIN_REPORTS.glob("*/")]:
@@ -155,7 +155,7 @@ def archive_removed_models(models: Collection[str]) -> None:
             if target.is_dir():
                 shutil.rmtree(target)
             path.replace(target)
-            log.info("%s: no such model in params.yaml any more: moved to %s", path, target)
+            log.info("%s: params.yaml no longer has this model: moved to %s", path, target)
 
 
 def _fsync(path: Path) -> None:

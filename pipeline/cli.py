@@ -1,4 +1,4 @@
-"""The ``refrain`` command: one line a subcommand, each loaded only when it is called."""
+"""The ``refrain`` command. Each subcommand is one line below; its module is loaded when it is called."""
 
 import sys
 from argparse import ArgumentParser
@@ -8,13 +8,13 @@ from pipeline.program import run_program
 
 COMMANDS = {
     "write": ("pipeline.generation.write", "continue a prefix with a trained model"),
-    "show": ("pipeline.reporting.show", "print the table and samples of the last run"),
+    "show": ("pipeline.reporting.show", "print the perplexity table and samples of the last run"),
     "use": ("pipeline.params.use", "write a recipe into params.yaml"),
     "texts": ("pipeline.text.texts", "list the texts that can be fetched"),
     "fetch": ("pipeline.text.fetch", "download a text and track it with DVC"),
     "check": ("pipeline.params.check", "check params.yaml before anything runs"),
 }
-"""Module and summary of each. A module has ``main`` and, where it takes any, ``add_arguments``."""
+"""Module and summary of each subcommand. A module has ``main`` and, if needed, ``add_arguments``."""
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
         print("\n`refrain COMMAND --help` shows a command's options.")
         return
     if name not in COMMANDS:
-        print(f"error: there is no command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        print(f"error: unknown command {name!r}: choose from {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
     module = import_module(COMMANDS[name][0])
     parser = ArgumentParser(prog=f"refrain {name}", description=module.__doc__)

@@ -1,8 +1,9 @@
-"""What the code means, as one digest a program: with equal digests, programs compute the same results.
+"""A digest of what a program's code means: programs with equal digests compute the same results.
 
-A digest covers the modules of ours that a program imports, directly or not, the templates and scripts of
-their packages, and the versions of the packages that compute. It leaves out what only readers see: comments,
-docstrings, imports for type checkers, layout. It is the same on Python 3.11 to 3.14.
+A digest covers our modules that the program imports, directly or indirectly, the templates and scripts in
+their packages, and the versions of the third-party packages that can change results. It ignores everything
+that is only for readers: comments, docstrings, layout, and imports for type checkers. It is the same on
+Python 3.11 to 3.14.
 """
 
 import ast
@@ -17,21 +18,21 @@ from pathlib import Path
 from pipeline.errors import RefrainError
 
 ROOT = Path(__file__).resolve().parents[1]
-"""The project's folder, in which its top-level packages lie."""
+"""The project's folder, which contains its top-level packages."""
 
 COMPUTING_PACKAGES = {
     "torch": "torch",
     "numpy": "numpy",
     "pyarrow": "pyarrow",
     "safetensors": "safetensors",
-    "regex": "regex",  # knows which characters are letters
+    "regex": "regex",  # decides which characters are letters
     "altair": "altair",
     "vl_convert": "vl-convert-python",
 }
-"""Packages whose version can change a result, by the name under which they are imported."""
+"""Packages whose version can change a result: the name to import, and the name to install."""
 
 DATA_SUFFIXES = {".j2", ".html", ".css", ".js"}
-"""Files of a package that are part of its program, besides Python."""
+"""Suffixes of the files that belong to the code of a package, besides ``.py``."""
 
 CONSTRAINTS = Path("constraints.txt")
 
@@ -40,7 +41,7 @@ _UNUSED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores"}
 
 @dataclass(frozen=True)
 class Module:
-    """One Python file: its path from the project's folder, what it means, and the names that it imports.
+    """One Python file: its path below the project's folder, the digest of its code, the names it imports.
 
     An imported name may be a module, a package, or something inside a module.
     """
@@ -51,7 +52,7 @@ class Module:
 
 
 def program_digest(program: str, root: Path = ROOT) -> str:
-    """The digest of the program ``python -m program`` (``pipeline.stages.train``), 64 hexadecimal digits."""
+    """The digest of a program (such as ``pipeline.stages.train``), 64 hexadecimal digits."""
     modules = imported_modules(program, root)
     parts = {module.path: module.sha256 for module in modules} | _data_files(modules, root)
     lines = [f"{path} {sha256}" for path, sha256 in sorted(parts.items())]
@@ -60,7 +61,7 @@ def program_digest(program: str, root: Path = ROOT) -> str:
 
 
 def imported_modules(program: str, root: Path = ROOT) -> list[Module]:
-    """All modules of ours that running ``program`` may load, whether at its start or later."""
+    """All of our modules that ``program`` may load, at its start or later."""
     found: dict[Path, Module] = {}
     waiting = [program]
     while waiting:
@@ -75,7 +76,7 @@ def imported_modules(program: str, root: Path = ROOT) -> list[Module]:
 
 
 def package_versions(modules: Iterable[Module]) -> dict[str, str]:
-    """Installed versions of the computing packages that the modules import, by the packages' names."""
+    """Installed versions of the :data:`COMPUTING_PACKAGES` that the modules import, by package."""
     imported = {name.partition(".")[0] for module in modules for name in module.imports}
     names = sorted(COMPUTING_PACKAGES[name] for name in imported & COMPUTING_PACKAGES.keys())
     return {name: installed_version(name) for name in names}
@@ -83,10 +84,10 @@ def package_versions(modules: Iterable[Module]) -> dict[str, str]:
 
 @cache
 def installed_version(package: str) -> str:
-    """An installed package's version; ``none`` where it is missing.
+    """The version of an installed package, or ``none`` if it is not installed.
 
-    Without its local label: ``2.13.0+cpu`` and ``2.13.0`` are one version of PyTorch, built for other
-    devices.
+    The local label is dropped: ``2.13.0+cpu`` and ``2.13.0`` are the same version of PyTorch, built for
+    different devices.
     """
     try:
         return version(package).partition("+")[0]
@@ -95,9 +96,9 @@ def installed_version(package: str) -> str:
 
 
 def check_versions(constraints: Path = CONSTRAINTS) -> None:
-    """Raise :class:`RefrainError` if a package that computes is not in the version that is pinned.
+    """Raise :class:`RefrainError` if a computing package is not installed in its pinned version.
 
-    DVC watches the pins, and so takes the results for those of the pinned versions.
+    DVC tracks the pins, not the installed packages, so it attributes all results to the pinned versions.
     """
     if not constraints.exists():
         return
@@ -106,16 +107,16 @@ def check_versions(constraints: Path = CONSTRAINTS) -> None:
         installed = installed_version(package)
         if package in pinned and installed != pinned[package]:
             raise RefrainError(
-                f"{package} {installed} is installed, and {constraints} pins {pinned[package]}: "
-                f"`pip install -c {constraints} {package}`, or write the version you want to {constraints}"
+                f"{package} {installed} is installed, but {constraints} pins {pinned[package]}: "
+                f"run `pip install -c {constraints} {package}`, or pin the version you want in {constraints}"
             )
 
 
 def canonical_form(tree: ast.AST) -> str:
-    """A syntax tree as text without layout, comments and docstrings, on all versions of Python alike.
+    """A syntax tree as text without layout, comments and docstrings; the same on all versions of Python.
 
-    ``ast.dump`` and ``ast.unparse`` write other texts with each version, and ``repr`` of a string depends on
-    the version of Unicode.
+    The output of ``ast.dump`` and ``ast.unparse`` changes between versions of Python, and ``repr`` of a
+    string depends on the version of Unicode.
     """
     parts: list[str] = []
     _write(tree, parts)
@@ -148,7 +149,7 @@ def _write(node: object, parts: list[str]) -> None:
 
 
 def _is_for_readers(node: object) -> bool:
-    """Whether it is a statement that does nothing: a docstring, or imports for type checkers."""
+    """Whether a node does nothing at run time: a docstring, or imports for type checkers."""
     match node:
         case ast.Expr(value=ast.Constant()):
             return True
@@ -158,7 +159,7 @@ def _is_for_readers(node: object) -> bool:
 
 
 def _joined_constants(values: Iterable[ast.expr]) -> list[ast.expr]:
-    """The parts of an f-string; versions of Python cut the constant ones differently."""
+    """An f-string's parts, with adjacent constants joined: Python versions split those differently."""
     joined: list[ast.expr] = []
     for value in values:
         if isinstance(value, ast.Constant) and joined and isinstance(joined[-1], ast.Constant):
@@ -177,7 +178,7 @@ def _read_module(path: Path, package: str, root: Path) -> Module:
 
 @cache
 def _module_file(module: str, root: Path) -> Path | None:
-    """The file of a module of ours; None for other people's and for names inside modules."""
+    """The file of one of our modules; None for third-party modules and for names inside modules."""
     base = root.joinpath(*module.split("."))
     files = (base / "__init__.py", base.with_suffix(".py")) if module else ()
     return next((path for path in files if path.is_file()), None)
@@ -196,14 +197,14 @@ def _imported_names(node: ast.AST, package: str) -> Iterator[str]:
 
 
 def _absolute_name(node: ast.ImportFrom, package: str) -> str:
-    """The module that ``from ... import`` names; ``package`` is where relative names start."""
+    """The module that ``from ... import`` names. Relative names start at ``package``."""
     parents = package.split(".")
     base = parents[: len(parents) - node.level + 1] if node.level else []
     return ".".join([*base, *filter(None, [node.module])])
 
 
 def _data_files(modules: Iterable[Module], root: Path) -> dict[str, str]:
-    """SHA-256 of the data files of the packages among the modules, by path."""
+    """SHA-256 of the data files in those modules that are packages, by path."""
     folders = {root / module.path for module in modules if module.path.endswith("/__init__.py")}
     files = [path for init in folders for path in init.parent.iterdir() if path.suffix in DATA_SUFFIXES]
     return {f.relative_to(root).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}

@@ -12,15 +12,15 @@ from pipeline.errors import RefrainError
 CORES = torch.get_num_threads()
 
 COLUMNS_A_THREAD = 12
-"""Columns of a time step's product that a thread gets at least: on AMD's processors, MKL sums thinner slices
-in another order, whatever its mode. Nor is there anything to gain from threads for so little.
+"""The fewest columns of a time step's matrix product that a thread gets. On AMD processors, MKL sums narrower
+slices in another order, whatever its mode. More threads would not be faster for so little work anyway.
 """
 
 
 def choose_device(name: str) -> torch.device:
     """The device called ``name``: ``auto`` (cuda, then mps, then cpu), ``cpu``, ``cuda:1``, ``mps``.
 
-    Raises :class:`RefrainError` naming the devices present if it is not one of them.
+    Raises :class:`RefrainError`, naming this machine's devices, if it does not have that one.
     """
     present = available_devices()
     if name == "auto":
@@ -29,23 +29,23 @@ def choose_device(name: str) -> torch.device:
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in present:
         raise RefrainError(
-            f"params.yaml: runtime.device: {name!r} is not on this machine, which has: auto, "
+            f"params.yaml: runtime.device: {name!r} is not on this machine: choose from auto, "
             f"{', '.join(present)}"
         )
     return torch.device(wanted)
 
 
 def available_devices() -> list[str]:
-    """The devices of this machine by name, the CPU first."""
+    """The names of this machine's devices, the CPU first."""
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     return [*devices, "mps"] if torch.backends.mps.is_available() else devices
 
 
 def set_up(device: torch.device, threads: int | None, precision: str, hidden_size: int) -> None:
-    """Fix what the last bits of a result depend on: threads, precision, deterministic algorithms.
+    """Set everything that the last bits of a result depend on: threads, precision, deterministic algorithms.
 
-    ``threads`` of the CPU, or as many as it has cores, are fewer for a model whose ``hidden_size`` leaves a
-    thread less than ``COLUMNS_A_THREAD``. ``precision`` is PyTorch's own: see
+    ``threads`` is the number of CPU threads; None means one per core. A model with a small ``hidden_size``
+    gets fewer, so that each thread has at least ``COLUMNS_A_THREAD`` columns. ``precision`` is passed to
     ``torch.set_float32_matmul_precision``.
     """
     torch.set_num_threads(max(1, min(threads or CORES, hidden_size // COLUMNS_A_THREAD)))
@@ -54,44 +54,47 @@ def set_up(device: torch.device, threads: int | None, precision: str, hidden_siz
         _same_products_with_any_threads()
         _first_calls_on_one_thread()
         _keep_freed_memory()
-        return  # what we use of it is deterministic, and the switch loads PyTorch's compiler, for a second
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
+        # The CPU operations that we use are deterministic, and the switch below would load PyTorch's
+        # compiler, which takes a second.
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Determinism also fills fresh memory with NaN, to show reads of it.
+    # Deterministic mode would also fill new memory with NaN, which only helps to find bugs.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _same_products_with_any_threads() -> None:
-    """Have MKL sum in an order that does not depend on the number of threads (its strict CNR mode).
+    """Make MKL sum in an order that does not depend on the number of threads (its strict CNR mode).
 
-    MKL reads the variable at its first product.
+    MKL reads the variable when it computes its first matrix product.
     """
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 
 def _first_calls_on_one_thread() -> None:
-    """Call each of MKL's vector functions that we use once, on one number.
+    """Call each MKL vector function that we use once, on a single number.
 
-    MKL chooses the code for a function at its first call. Where several threads make that call, one of them
-    may get code of low accuracy, in one process out of twenty (pytorch/pytorch#188792).
+    MKL chooses the code for a function at its first call. If several threads make that call at once, one of
+    them may get low-accuracy code, which happens in one process out of twenty (pytorch/pytorch#188792).
     """
     for function in (torch.exp, torch.log, torch.sqrt, torch.tanh):
         function(torch.ones(1))
 
 
 def _keep_freed_memory() -> None:
-    """Have the C library keep what is freed for the next minibatch, which needs as much again.
+    """Make the C library keep freed memory for the next minibatch, which needs the same amount.
 
-    Returned to the system, each page of it has to be filled with zeros anew: a tenth of a training's time.
+    If the memory went back to the system, the system would have to zero every page again. That takes a tenth
+    of the training time.
     """
     if platform.libc_ver()[0] == "glibc":
-        library, trim_threshold, mmap_threshold = ctypes.CDLL(None), -1, -3  # names of <malloc.h>
+        library, trim_threshold, mmap_threshold = ctypes.CDLL(None), -1, -3  # constants from <malloc.h>
         library.mallopt(mmap_threshold, 1 << 30)
         library.mallopt(trim_threshold, 1 << 30)
 
 
 def get_rng_states(device: torch.device) -> dict[str, Tensor]:
-    """States of the generators that a run on ``device`` draws from: the CPU's and its own."""
+    """The states of the random generators that a run on ``device`` uses: the CPU's and the device's own."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -101,7 +104,7 @@ def get_rng_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_rng_states(device: torch.device, states: dict[str, Tensor]) -> None:
-    """Undo :func:`get_rng_states`."""
+    """Restore what :func:`get_rng_states` returned."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)
@@ -110,7 +113,7 @@ def set_rng_states(device: torch.device, states: dict[str, Tensor]) -> None:
 
 
 def describe_device(device: torch.device) -> str:
-    """The device as a person knows it, for reports of speed."""
+    """A readable name of the device, for speed reports."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type != "cpu":

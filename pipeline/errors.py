@@ -1,6 +1,6 @@
-"""The language of failure: what users can mend, and what another try may help.
+"""Errors that users can fix, and transient errors, where another try may help.
 
-Programs turn these into exit statuses in :mod:`pipeline.program`; flows turn them into states of Prefect.
+:mod:`pipeline.program` turns them into exit statuses; flows turn them into Prefect states.
 """
 
 import os
@@ -10,26 +10,26 @@ TRANSIENT_EXIT_STATUS = os.EX_TEMPFAIL
 
 
 class RefrainError(Exception):
-    """Something the user can mend. Its message is one line: what is wrong, where, what to do."""
+    """An error that the user can fix. Its message is one line: what is wrong, where, what to do."""
 
     exit_status = EXIT_STATUS
 
 
 class TransientError(RefrainError):
-    """Another try may help: a lost connection, a server that is down, a process that was killed."""
+    """An error where another try may help: a lost connection, a server that is down, a killed process."""
 
     exit_status = TRANSIENT_EXIT_STATUS
 
 
 def first_line(error: BaseException) -> str:
-    """An exception's message, cut to one line; its type where it has none."""
+    """The first line of an exception's message, or its type if the message is empty."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def is_for_user(error: BaseException) -> bool:
-    """Whether a line is enough: ours, the system's (full disk, no permission), too little memory."""
+    """Whether one line is enough: for our own errors, system errors (a full disk), and lack of memory."""
     return isinstance(error, RefrainError | OSError | MemoryError) or (
-        # as PyTorch says it
+        # PyTorch's words for a lack of memory
         isinstance(error, RuntimeError) and ("out of memory" in str(error) or "allocate memory" in str(error))
     )

@@ -1,4 +1,4 @@
-"""How a program of ours starts and ends."""
+"""Run a program: parse its arguments, set up logging, turn errors into exit statuses."""
 
 import argparse
 import logging
@@ -15,13 +15,13 @@ def run_program(
     parser: argparse.ArgumentParser | None = None,
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """Call ``main`` with the command line's arguments by name, or with those given.
+    """Call ``main`` with the parsed ``arguments`` by name; None means the command line's.
 
-    What the user can mend ends in one line on stderr and the error's exit status (1; 75 for transient
-    errors); ``--debug`` shows the traceback.
+    An error that the user can fix prints one line to stderr and sets the exit status: 1, or 75 if it is
+    transient. ``--debug`` shows the traceback instead.
     """
     parser = parser or argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
     options = vars(parser.parse_args(arguments))
     debug = options.pop("debug")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

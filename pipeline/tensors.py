@@ -1,4 +1,4 @@
-"""Files of named tensors: safetensors, with what they are in the metadata and a checksum over all numbers."""
+"""Safetensors files of named tensors, with metadata and a checksum over all tensors."""
 
 import hashlib
 import json
@@ -14,22 +14,22 @@ from pipeline.artifacts import write_bytes
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write tensors with ``metadata`` that fits JSON, atomically."""
+    """Write tensors with ``metadata`` (JSON-serialisable), atomically."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = {**metadata, "sha256": _sha256(stored)}
-    # One key: safetensors writes several in an order that changes from run to run.
+    # A single key, because safetensors writes several keys in an order that changes from run to run.
     write_bytes(path, save(stored, {"refrain": json.dumps(content)}))
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What :func:`write_tensors` was told about the tensors."""
+    """The metadata that :func:`write_tensors` stored, with the ``sha256`` of the tensors."""
     with safe_open(path, framework="pt") as file:
         metadata: dict[str, Any] = json.loads(file.metadata()["refrain"])
         return metadata
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors; :class:`ValueError` if they are not those that were written."""
+    """Read the tensors. Raise :class:`ValueError` if they do not match their checksum."""
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if _sha256(tensors) != json.loads(file.metadata()["refrain"])["sha256"]:

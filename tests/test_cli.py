@@ -42,7 +42,7 @@ assert "torch" not in sys.modules
 def test_wrong_commands_and_folders_are_one_line(project: Project) -> None:
     result = project.run("refrain", "wirte", check=False)
     assert result.returncode == 2
-    assert result.stderr.startswith("error: there is no command 'wirte'; there are write, ")
+    assert result.stderr.startswith("error: unknown command 'wirte': choose from write, ")
     (project.folder / "params.yaml").unlink()
     result = project.run("refrain", "check", check=False)
     assert result.returncode == 1

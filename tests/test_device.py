@@ -22,7 +22,7 @@ def test_absent_device_is_an_error_that_names_those_present(monkeypatch: pytest.
     assert choose_device("cuda") == torch.device("cuda:0")
     for name in ("cuda:7", "tpu", "mps"):
         with pytest.raises(
-            RefrainError, match=f"device: '{name}' is not on this machine, which has: auto, cpu, cuda:0"
+            RefrainError, match=f"device: '{name}' is not on this machine: choose from auto, cpu, cuda:0"
         ):
             choose_device(name)
 

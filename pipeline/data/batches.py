@@ -1,8 +1,8 @@
 """Minibatches for truncated backpropagation through time.
 
-All samplings yield pairs ``(inputs, labels)`` of int64 tensors ``(num_steps, batch_size)``. Labels are the
-inputs shifted by one character: ``labels[t]`` follows ``inputs[t]`` in the text. No more of a text is held in
-memory than :data:`READ_AHEAD_STEPS` characters of each lane.
+All sampling methods yield pairs ``(inputs, labels)`` of int64 tensors ``(num_steps, batch_size)``. Labels are
+the inputs shifted by one character: ``labels[t]`` follows ``inputs[t]`` in the text. At any time, memory
+holds at most :data:`READ_AHEAD_STEPS` characters of each lane.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,14 +23,14 @@ Ids = NDArray[np.int64]
 CPU = torch.device("cpu")
 
 READ_AHEAD_STEPS = 1 << 16
-"""Characters of each lane that are read at a time."""
+"""How many characters of each lane are read at a time."""
 
 NEARBY_CHARACTERS = 1 << 20
-"""Windows within so many characters of the text are read in one go."""
+"""Windows that lie within this many characters of the text are read together."""
 
 
 class Text(Protocol):
-    """Character ids: an array or CPU tensor of them, or :class:`pipeline.data.encoded.EncodedText`."""
+    """Character ids: an array, a CPU tensor, or :class:`pipeline.data.encoded.EncodedText`."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, places: slice, /) -> NDArray[Any]: ...
@@ -38,8 +38,10 @@ class Text(Protocol):
 
 @dataclass(frozen=True)
 class Selection:
-    """What of an epoch is read: minibatches from number ``first`` on, and of each the lanes that ``share``
-    chooses among so many, on ``device``.
+    """What to read of an epoch, and the ``device`` to put it on.
+
+    Reading starts at minibatch number ``first`` (from 0). Given the number of lanes of a minibatch, ``share``
+    returns the slice of them to read.
     """
 
     first: int = 0
@@ -47,15 +49,15 @@ class Selection:
     device: torch.device = CPU
 
 
-EVERYTHING = Selection()
+WHOLE_EPOCH = Selection()
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """A way to cut a text into minibatches, and to ``count`` those of an epoch.
+    """A way to cut a text into ``minibatches``, and to ``count`` the minibatches of an epoch.
 
-    ``carries_state``: a minibatch goes on in the hidden state in which the one before it ended. ``is_ring``:
-    so does an epoch, each lane in the state in which its neighbour ended.
+    ``carries_state``: each minibatch starts in the hidden state in which the previous one ended. ``is_ring``:
+    each epoch starts every lane in the hidden state in which the lane before it ended.
     """
 
     minibatches: Callable[[Text, int, int, torch.Generator, Selection], Iterator[Minibatch]]
@@ -69,15 +71,15 @@ def consecutive(
     batch_size: int,
     num_steps: int,
     _: torch.Generator | None = None,
-    selection: Selection = EVERYTHING,
+    selection: Selection = WHOLE_EPOCH,
 ) -> Iterator[Minibatch]:
-    """Consecutive (sequential) sampling: each minibatch goes on where the one before it ended.
+    """Consecutive (sequential) sampling: each minibatch continues where the previous one ended.
 
-    The text of ``n`` characters is cut into ``batch_size`` lanes of ``ceil(n / batch_size)`` characters, one
-    a column of the minibatch; the next lane starts where a lane ends. No character is lost: the text is read
-    as a ring, so where ``n`` is no multiple of ``batch_size`` the lanes at its end are filled up with its
-    beginning (fewer than ``batch_size`` characters for texts long enough), and the label of the text's last
-    character is its first one. The last minibatch has as many steps as are left.
+    The text of ``n`` characters is cut into ``batch_size`` lanes of ``ceil(n / batch_size)`` characters. Each
+    lane is one column of the minibatch and starts where the lane before it ends. The text is read as a ring,
+    so no character is lost. If ``n`` is not a multiple of ``batch_size``, the last lanes are filled up with
+    fewer than ``batch_size`` characters from the start of the text. The label of the text's last character is
+    its first character. The last minibatch has only the steps that are left.
     """
     if len(text) < 2 * batch_size:
         raise RefrainError(_too_short(len(text), 2 * batch_size, "train.batch_size"))
@@ -96,12 +98,12 @@ def classic_consecutive(
     batch_size: int,
     num_steps: int,
     _: torch.Generator | None = None,
-    selection: Selection = EVERYTHING,
+    selection: Selection = WHOLE_EPOCH,
 ) -> Iterator[Minibatch]:
     """Consecutive sampling as in the textbook (Zhang et al., Dive into Deep Learning, first edition).
 
-    Each lane has ``floor(n / batch_size)`` characters and each minibatch ``num_steps`` of them; what is left
-    over of the text and of the lanes is not used.
+    Each lane has ``floor(n / batch_size)`` characters, and each minibatch takes ``num_steps`` of them. What
+    is left over at the end of the text and of the lanes is not used.
     """
     minibatches = num_classic_consecutive(len(text), batch_size, num_steps)
     if not minibatches:
@@ -117,14 +119,17 @@ def num_classic_consecutive(characters: int, batch_size: int, num_steps: int) ->
 
 
 def random(
-    text: Text, batch_size: int, num_steps: int, generator: torch.Generator, selection: Selection = EVERYTHING
+    text: Text,
+    batch_size: int,
+    num_steps: int,
+    generator: torch.Generator,
+    selection: Selection = WHOLE_EPOCH,
 ) -> Iterator[Minibatch]:
-    """Random sampling: windows of ``num_steps`` characters in a random order, none overlapping.
+    """Random sampling: non-overlapping windows of ``num_steps`` characters, in random order.
 
-    ``generator`` (on the CPU) decides, anew for each epoch, how many characters before the first window
-    are passed over (fewer than ``num_steps``, and only as many as leave the number of windows as it is)
-    and the order of the windows. Besides these, the characters after the last whole window are not used.
-    The last minibatch may hold fewer windows.
+    In each epoch, ``generator`` (on the CPU) decides the order of the windows and how many characters to skip
+    at the start of the text: fewer than ``num_steps``, and never so many that a window is lost. Characters
+    after the last whole window are not used either. The last minibatch may hold fewer windows.
     """
     windows, spare = divmod(len(text) - 1, num_steps)
     if windows < 1:
@@ -140,11 +145,15 @@ def num_random(characters: int, batch_size: int, num_steps: int) -> int:
 
 
 def classic_random(
-    text: Text, batch_size: int, num_steps: int, generator: torch.Generator, selection: Selection = EVERYTHING
+    text: Text,
+    batch_size: int,
+    num_steps: int,
+    generator: torch.Generator,
+    selection: Selection = WHOLE_EPOCH,
 ) -> Iterator[Minibatch]:
-    """Random sampling as in the textbook's first edition: the same windows each epoch, in another order.
+    """Random sampling as in the textbook's first edition: the same windows in each epoch, in a new order.
 
-    The windows that fill no whole minibatch are left out, other ones each epoch.
+    Windows that do not fill a whole minibatch are left out: different ones in each epoch.
     """
     minibatches = num_classic_random(len(text), batch_size, num_steps)
     if not minibatches:
@@ -164,11 +173,11 @@ SAMPLINGS = {
     "classic_consecutive": Sampling(classic_consecutive, num_classic_consecutive, carries_state=True),
     "classic_random": Sampling(classic_random, num_classic_random),
 }
-"""By their names in ``params.yaml``."""
+"""The sampling methods by their names in ``params.yaml``."""
 
 
 def lanes(text: Text, begins: Ids, steps: range, num_steps: int, device: torch.device) -> Iterator[Minibatch]:
-    """Minibatches of the ``steps`` of lanes that begin at characters ``begins``."""
+    """Minibatches of the given ``steps`` of lanes that start at characters ``begins``."""
     ahead = max(READ_AHEAD_STEPS // num_steps, 1) * num_steps
     for low in range(steps.start, steps.stop, ahead):
         count = min(ahead, steps.stop - low)
@@ -181,7 +190,7 @@ def lanes(text: Text, begins: Ids, steps: range, num_steps: int, device: torch.d
 def _windows(
     text: Text, order: Ids, offset: int, batch_size: int, num_steps: int, selection: Selection
 ) -> Iterator[Minibatch]:
-    """Minibatches of the windows with the numbers ``order``, the first of all at character ``offset``."""
+    """Minibatches of the windows numbered ``order``; window 0 starts at character ``offset``."""
     ahead = max(READ_AHEAD_STEPS // num_steps, 1) * batch_size
     for low in range(selection.first * batch_size, len(order), ahead):
         numbers_ahead = order[low : low + ahead]
@@ -195,9 +204,9 @@ def _windows(
 
 
 def gather(text: Text, starts: Ids, count: int) -> Ids:
-    """The ``count`` characters from each of ``starts`` on, ``(count, len(starts))``.
+    """For each of ``starts``, the ``count`` characters that begin there: ``(count, len(starts))``.
 
-    Behind the end of the text, it goes on with its beginning.
+    The text is read as a ring: its start follows its end.
     """
     ids = np.empty((count, len(starts)), np.int64)
     order = np.argsort(starts, kind="stable")
@@ -212,7 +221,7 @@ def gather(text: Text, starts: Ids, count: int) -> Ids:
 
 
 def _read(text: Text, low: int, high: int) -> NDArray[Any]:
-    """Characters ``low`` to ``high`` of the text as a ring."""
+    """Characters ``low`` to ``high`` of the text, read as a ring."""
     if high <= len(text):
         return np.asarray(text[low:high])
     if low >= len(text):

@@ -1,4 +1,4 @@
-"""Reading the encoded corpus: any characters of a split, without ever holding all of it."""
+"""Reading the encoded corpus: any ids of a split, without loading the whole split."""
 
 import json
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from pipeline.errors import RefrainError
 from pipeline.text.vocab import VocabFile
 
-REDO = "run `dvc repro --force encode_corpus`"
+RERUN_HINT = "run `dvc repro --force encode_corpus`"
 CACHED_GROUPS = 64
-"""Row groups kept as they were decoded: 8 MB, or 4 million characters, of the narrower type."""
+"""How many decoded row groups stay in memory: 4 million characters, 8 MB as uint16."""
 
 
 class EncodedText:
-    """The ids of one split. ``len`` is their number; ``text[start:stop]`` is an int64 array of them, for
-    which only the row groups that hold these ids are decoded.
+    """The ids of one split. ``len(text)`` is their number, ``text[start:stop]`` an int64 array.
 
-    Raises :class:`RefrainError` if a shard is absent, damaged, or made from another vocabulary: at opening
-    for what the metadata show, at reading for what the pages show.
+    Only the row groups that hold the requested ids are decoded. Raises :class:`RefrainError` if a shard is
+    missing, damaged, or made from another vocabulary: on opening if the metadata show it, on reading if only
+    the pages show it.
     """
 
     def __init__(self, folder: Path, split: str, vocab: VocabFile) -> None:
@@ -34,26 +34,28 @@ class EncodedText:
             (folder / split).glob("part-*.parquet"), key=lambda path: (len(path.name), path.name)
         )
         self._metadata: list[pq.FileMetaData] = []
-        self._groups: list[tuple[int, int]] = []  # shard, row group in it
+        self._groups: list[tuple[int, int]] = []  # number of the shard, row group in it
         starts, length = [0], 0
         for number, shard in enumerate(self._shards):
             with _damage_explained(shard):
                 metadata = pq.read_metadata(shard)
-                ours = json.loads((metadata.metadata or {})[b"refrain"])
-                place, start, length = (ours["split"], ours["part"]), ours["start"], ours["characters"]
-                vocab_sha256 = ours["vocab_sha256"]
+                stored = json.loads((metadata.metadata or {})[b"refrain"])
+                place, start = (stored["split"], stored["part"]), stored["start"]
+                length, vocab_sha256 = stored["characters"], stored["vocab_sha256"]
             if place != (split, number) or start != starts[-1]:
-                raise RefrainError(f"{shard} is part {place[1]} of {place[0]}, in the wrong place: {REDO}")
+                raise RefrainError(
+                    f"{shard} is shard {place[1]} of {place[0]}, in the wrong place: {RERUN_HINT}"
+                )
             if vocab_sha256 != vocab.sha256:
-                raise RefrainError(f"{shard} was encoded with another vocabulary: {REDO}")
+                raise RefrainError(f"{shard} was encoded with another vocabulary: {RERUN_HINT}")
             self._metadata.append(metadata)
             for group in range(metadata.num_row_groups):
                 self._groups.append((number, group))
                 starts.append(starts[-1] + metadata.row_group(group).num_rows)
         if not self._shards:
-            raise RefrainError(f"{folder / split} holds no part-*.parquet: run `dvc repro encode_corpus`")
+            raise RefrainError(f"{folder / split} has no part-*.parquet: run `dvc repro encode_corpus`")
         if starts[-1] != length:
-            raise RefrainError(f"{folder / split} does not hold its {length} ids: {REDO}")
+            raise RefrainError(f"{folder / split} does not have all of its {length} ids: {RERUN_HINT}")
         self._starts = np.array(starts)
         self._group = lru_cache(CACHED_GROUPS)(self._read_group)
 
@@ -72,7 +74,7 @@ class EncodedText:
         return ids
 
     def chunks(self, size: int = 1 << 20) -> Iterator[NDArray[np.int64]]:
-        """All ids, ``size`` at a time."""
+        """All ids, in arrays of ``size``."""
         edges = [*range(0, len(self), size), len(self)]
         return (self[low:high] for low, high in pairwise(edges))
 
@@ -85,9 +87,9 @@ class EncodedText:
         ):
             ids = file.read_row_group(index).column("id").to_numpy()
             if len(ids) != self._starts[group + 1] - self._starts[group]:
-                raise ValueError(f"row group {index} has {len(ids)} ids")
+                raise ValueError(f"row group {index} has the wrong number of ids, {len(ids)}")
             if len(ids) and ids.max() >= self._vocab_size:
-                raise ValueError(f"row group {index} has ids that the vocabulary lacks")
+                raise ValueError(f"row group {index} has ids outside the vocabulary")
         return ids
 
 
@@ -96,4 +98,4 @@ def _damage_explained(shard: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        raise RefrainError(f"{shard} is damaged ({error}): {REDO}".replace("\n", " ")) from None
+        raise RefrainError(f"{shard} is damaged ({error}): {RERUN_HINT}".replace("\n", " ")) from None

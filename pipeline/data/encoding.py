@@ -1,10 +1,10 @@
 """Writing the encoded corpus: one column of character ids in Parquet, cut into shards.
 
-``{split}/part-00000.parquet`` and so on hold column ``id`` (uint16, or uint32 for vocabularies past 65,536
-characters). A shard holds what one piece of the corpus has of the split, so that pieces can be encoded side
-by side. The metadata of every shard names the vocabulary and the corpus it was made from, its place, and how
-many characters its whole split has, so that a missing, mixed-up or cut-off shard is noticed. Pages have
-checksums, so that a flipped bit is noticed, too.
+The shards ``{split}/part-00000.parquet`` and so on have one column, ``id`` (uint16, or uint32 for
+vocabularies of more than 65,536 characters). A shard holds what one piece of the corpus contributes to the
+split, so that pieces can be encoded in parallel. Each shard's metadata give its vocabulary, its corpus, its
+position and the number of characters in the whole split; they reveal shards that are missing, swapped or cut
+off. Checksums of pages reveal flipped bits.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from pipeline.text.reading import Piece
 from pipeline.text.vocab import Ids, Placement, VocabFile
 
 SHARD_ROWS = 1 << 25
-"""No fewer than a piece's characters. Only packed files, which are one piece however long, need several
-shards.
+"""The most rows of a shard, and enough for any piece of bounded size. Only compressed files, which are one
+piece of any length, need several shards.
 """
 
 GROUP_ROWS = 1 << 16
@@ -33,7 +33,7 @@ GROUP_ROWS = 1 << 16
 
 @dataclass(frozen=True)
 class Shard:
-    """File number ``part`` of a split of ``characters``: its ``rows`` from character ``start`` on."""
+    """File number ``part`` of a split of ``characters``: ``rows`` of them, from character ``start`` on."""
 
     split: str
     characters: int
@@ -44,7 +44,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class PieceShards:
-    """A piece of the corpus, and the shards that hold its text, one after the other."""
+    """A piece of the corpus, and the shards that hold its text, in sequence."""
 
     piece: Piece
     placement: Placement
@@ -54,7 +54,7 @@ class PieceShards:
 def plan_shards(
     pieces: list[Piece], placements: Iterable[Placement], bounds: dict[str, range]
 ) -> list[PieceShards]:
-    """The shards of all pieces that have any; ``bounds`` are the character ranges of the splits."""
+    """All pieces that have shards, with their shards. ``bounds``: the character ranges of the splits."""
     parts = dict.fromkeys(bounds, 0)
     planned = []
     for piece, placement in zip(pieces, placements, strict=True):
@@ -70,9 +70,9 @@ def plan_shards(
 
 
 def encode_piece(normalize: str, vocab: VocabFile, folder: Path, planned: PieceShards) -> bool:
-    """Write the shards of a piece to ``folder/{split}``, each whole or not at all.
+    """Write the shards of a piece to ``folder/{split}``, each completely or not at all.
 
-    Returns whether the piece is still the one that was counted; if not, the shards are of no use.
+    Returns whether the piece is unchanged since it was counted. If not, the shards are useless.
     """
     digest = hashlib.sha256()
     placement = planned.placement
@@ -81,17 +81,17 @@ def encode_piece(normalize: str, vocab: VocabFile, folder: Path, planned: PieceS
         for shard in planned.shards:
             ids = (vocab.vocab.encode(chunk) for chunk in text.take(shard.rows))
             write_shard(folder, shard, ids, vocab)
-    except RefrainError:  # unknown characters, which a text that has changed may have
+    except RefrainError:  # unknown characters: perhaps the text has changed since it was counted
         text.skip_to_end()
         if digest.hexdigest() == placement.sha256:
             raise
         return False
-    text.skip_to_end()  # also a text that is cut short is hashed whole
+    text.skip_to_end()  # the digest covers the whole piece, even if max_chars cuts it short
     return digest.hexdigest() == placement.sha256
 
 
 def write_shard(folder: Path, shard: Shard, ids: Iterable[Ids], vocab: VocabFile) -> None:
-    """Write ids to the file of a shard, in row groups, whole or not at all."""
+    """Write the ids of a shard to its file, in row groups, completely or not at all."""
     metadata = asdict(shard) | {"vocab_sha256": vocab.sha256, "corpus_sha256": vocab.corpus_sha256}
     schema = pa.schema([pa.field("id", id_type(len(vocab.vocab)), nullable=False)])
     stored = schema.field("id").type.to_pandas_dtype()
@@ -100,7 +100,8 @@ def write_shard(folder: Path, shard: Shard, ids: Iterable[Ids], vocab: VocabFile
         pq.ParquetWriter(
             temporary,
             schema.with_metadata({"refrain": json.dumps(metadata)}),
-            # Bytes of the same rank side by side: twice as fast to write, and two thirds of the size.
+            # Stores all low bytes together and all high bytes together, which is twice as fast to write and
+            # takes two thirds of the space.
             column_encoding="BYTE_STREAM_SPLIT",
             compression="zstd",
             use_dictionary=False,
@@ -113,7 +114,7 @@ def write_shard(folder: Path, shard: Shard, ids: Iterable[Ids], vocab: VocabFile
 
 
 def _in_groups(arrays: Iterable[Ids]) -> Iterator[Ids]:
-    """The same ids in arrays of whole row groups, the last of them shorter; of no ids, one empty array."""
+    """The same ids in arrays of whole row groups (the last may be shorter), or one empty array for no ids."""
     pending = np.empty(0, np.uint32)
     whole = False
     for array in arrays:
@@ -132,7 +133,7 @@ class ChunkedText:
         self._chunks, self._left = chunks, ""
 
     def take(self, characters: int) -> Iterator[str]:
-        """Chunks of the next ``characters``, or of fewer at the end of the text."""
+        """The next ``characters`` of the text in chunks, or fewer at its end."""
         while characters:
             chunk = self._left
             if not chunk:
@@ -145,11 +146,11 @@ class ChunkedText:
             characters -= min(characters, len(chunk))
 
     def skip_to_end(self) -> None:
-        """Read on to the end."""
+        """Read the rest of the text."""
         for _ in self._chunks:
             pass
 
 
 def id_type(vocab_size: int) -> pa.DataType:
-    """The narrowest of the two stored types that holds every id."""
+    """uint16 if it can hold every id, else uint32."""
     return pa.uint16() if vocab_size <= 1 << 16 else pa.uint32()

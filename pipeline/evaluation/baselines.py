@@ -1,4 +1,4 @@
-"""What a model must beat: predictors that only count characters of the training split."""
+"""Baselines that a model should beat: they only count characters of the training split."""
 
 import math
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from pipeline.data.batches import Ids, Text
 from pipeline.evaluation.perplexity import Score
 
-BLOCK = 1 << 20
-"""Characters looked at at a time."""
+CHUNK_CHARACTERS = 1 << 20
+"""How many characters are read at a time."""
 
 
 class Baselines:
     """Uniform, unigram and bigram predictors over ``vocab_size`` characters.
 
-    The unigram has one added to each count (Laplace). The bigram falls back on the unigram by as much as
-    the character before it was followed by new ones (Witten & Bell, 1991): with ``c(a)`` occurrences of
-    ``a`` followed by ``t(a)`` different characters,
+    The unigram adds one to each count (Laplace). The bigram is interpolated with the unigram, which weighs
+    more after characters that have many different successors (Witten & Bell, 1991). If ``a`` occurs ``c(a)``
+    times and is followed by ``t(a)`` different characters, then
     ``p(b|a) = (c(a,b) + t(a) p(b)) / (c(a) + t(a))``.
     """
 
@@ -32,14 +32,14 @@ class Baselines:
             self._pairs, place = np.unique(np.concatenate([self._pairs, pairs]), return_inverse=True)
             times = np.concatenate([self._pair_counts, times])
             self._pair_counts = np.bincount(place, weights=times).astype(np.int64)
-        counts[train[:1]] += 1  # the first is no pair's second
+        counts[train[:1]] += 1  # the first character is not the second of any pair
         self._unigram = counts / counts.sum()
         first = self._pairs // vocab_size
         self._followers = np.bincount(first, minlength=vocab_size)
         self._starts = np.bincount(first, weights=self._pair_counts, minlength=vocab_size)
 
     def scores(self, text: Text) -> dict[str, Score]:
-        """Score of each baseline on all characters of ``text`` but the first."""
+        """The score of each baseline on all characters of ``text`` except the first."""
         nats = {"unigram": 0.0, "bigram": 0.0}
         for ids in overlapping(text):
             nats["unigram"] -= float(np.log(self._unigram[ids[1:]]).sum())
@@ -49,7 +49,7 @@ class Baselines:
         return {"uniform": uniform} | {name: Score(total / count, count) for name, total in nats.items()}
 
     def _codes(self, ids: Ids) -> Ids:
-        """One number for each pair of neighbours."""
+        """One number for each pair of adjacent characters."""
         return ids[:-1] * self._size + ids[1:]
 
     def _bigram(self, ids: Ids) -> NDArray[np.float64]:
@@ -68,6 +68,6 @@ class Baselines:
 
 
 def overlapping(text: Text) -> Iterator[Ids]:
-    """The text in blocks, each of which begins with the last character of the one before it."""
-    for low in range(0, len(text) - 1, BLOCK):
-        yield np.asarray(text[low : min(low + BLOCK + 1, len(text))])
+    """The text in arrays. Each starts with the last character of the previous one."""
+    for low in range(0, len(text) - 1, CHUNK_CHARACTERS):
+        yield np.asarray(text[low : min(low + CHUNK_CHARACTERS + 1, len(text))])

@@ -17,8 +17,8 @@ from pipeline.nn.cell import State
 from pipeline.nn.language_model import CharLM, next_lanes
 from pipeline.nn.loss import perplexity_of
 
-SETTLING_CHUNKS = 64
-"""Minibatches within which the states of lanes usually agree with those of the pass before."""
+SETTLING_MINIBATCHES = 64
+"""After this many minibatches, the states of lanes are usually the same as in the previous pass."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """``exp`` of the mean."""
+        """``exp`` of the mean negative log-likelihood."""
         return perplexity_of(self.nats)
 
     def metrics(self) -> dict[str, float]:
-        """The figures as they stand in ``reports/metrics.json``."""
+        """The figures for ``reports/metrics.json``."""
         return {
             "perplexity": self.perplexity,
             "bits_per_character": self.nats / math.log(2),
@@ -45,15 +45,15 @@ class Score:
 
 @torch.no_grad()
 def score(model: CharLM, text: Text, batch_size: int = 32, num_steps: int = 128) -> Score:
-    """Score of ``model`` on all characters of ``text`` but the first, the state carried throughout.
+    """Score ``model`` on all characters of ``text`` except the first, carrying the state throughout.
 
-    For speed the text is read as ``batch_size`` lanes side by side. A lane should start from the state in
-    which the one before it ends; all start from zero, and are then read again from their neighbours' last
-    states until these change nothing any more. Recurrent networks forget their past, so a few minibatches
-    are enough; at worst every lane is read ``batch_size`` times, and its beginning twice as often. The result
-    is that of one long lane.
+    For speed, the text is read as ``batch_size`` lanes side by side. A lane should start in the state in
+    which the lane before it ends, but that is not known yet. So all lanes start in the zero state. Then their
+    starts are read again from the last state of the lane before, until this no longer changes anything.
+    Recurrent networks forget their past, so a few minibatches are enough. At worst, every lane is read
+    ``batch_size`` times, and its start twice as often. The result is the same as for one long lane.
 
-    Raises :class:`RefrainError` if it is not finite.
+    Raises :class:`RefrainError` if the loss is not finite.
     """
     was_training = model.training
     model.eval()
@@ -79,24 +79,24 @@ def score(model: CharLM, text: Text, batch_size: int = 32, num_steps: int = 128)
 def _read_lanes(
     model: CharLM, chunks: Callable[[], Iterator[Minibatch]], start: State
 ) -> tuple[float, State]:
-    """Summed loss, and the last state, of lanes that follow on one another and begin in state ``start``."""
+    """Summed loss and last state of consecutive lanes. In the first pass, they start in ``start``."""
     losses, beyond, state = [0.0], 0.0, start
-    for _ in range(start[0].shape[1]):  # the first lane is right as it is, and after each pass one lane more
+    for _ in range(start[0].shape[1]):  # lane 0 is right at once, and one more lane after each pass
         ends: list[State] = []
         losses, beyond, state = [], 0.0, start
         for inputs, labels in chunks():
             loss, state = _read(model, inputs, labels, state)
-            if len(ends) < SETTLING_CHUNKS:
+            if len(ends) < SETTLING_MINIBATCHES:
                 losses.append(loss)
                 ends.append(state)
             else:
                 beyond += loss
         if not math.isfinite(sum(losses) + beyond):
-            break  # it will not get better
+            break  # another pass would not help
         start = again = next_lanes(state)
         for i, (inputs, labels) in enumerate(islice(chunks(), len(ends))):
             losses[i], again = _read(model, inputs, labels, again)
-            if _same(again, ends[i]):  # and so is all that follows
+            if _same(again, ends[i]):  # so everything after it is the same, too
                 return sum(losses) + beyond, state
     return sum(losses) + beyond, state
 

@@ -1,4 +1,4 @@
-"""Generated text: the model continues prefixes, character by character."""
+"""Text generation: a model continues prefixes, character by character."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,8 @@ class Decoding:
     """How the next character is chosen.
 
     ``temperature`` divides the logits; 0 takes the likeliest character (greedy). ``top_k`` keeps the k
-    likeliest, ``top_p`` the fewest likeliest whose probabilities sum to at least p (nucleus sampling,
-    Holtzman et al., 2020).
+    likeliest characters. ``top_p`` keeps the smallest number of likeliest characters whose probabilities sum
+    to at least p (nucleus sampling, Holtzman et al., 2020).
     """
 
     temperature: float = 0.0
@@ -41,11 +41,11 @@ def probabilities(logits: Tensor, decoding: Decoding) -> Tensor:
 
 
 def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor) -> Tensor:
-    """Ids ``(streams,)`` of the next characters; ``uniforms`` ``(streams,)`` in [0, 1) decide the draw."""
+    """Ids ``(streams,)`` of the next characters. ``uniforms`` ``(streams,)``, in [0, 1), decide the draws."""
     if decoding.temperature == 0:
         return logits.argmax(-1)
     cumulative = probabilities(logits, decoding).cumsum(-1)
-    # Scaled, so that rounding in the sum never leaves the draw past its end.
+    # Scaled by the actual sum, because rounding may leave it below 1 and the draw must not exceed it.
     draw = (uniforms * cumulative[:, -1]).unsqueeze(-1)
     return torch.searchsorted(cumulative, draw, right=True).squeeze(-1)
 
@@ -58,11 +58,11 @@ def generate(
     seed: int,
     banned: int | None = None,
 ) -> list[list[int]]:
-    """Continue each prefix (ids, at least one) by ``length`` characters and return the new ids.
+    """Continue each prefix (at least one id) by ``length`` characters and return the new ids.
 
-    All prefixes run in one batch, whatever their lengths: a stream that is still in its prefix is fed
-    from it, the others from what they produced. Each draws from a random stream of its own, a function of
-    ``seed`` and its place in the list. The id ``banned`` is never produced.
+    All prefixes run in one batch, whatever their lengths: a stream reads its prefix first and then the
+    characters that it has produced. Each stream has its own random generator, which depends on ``seed`` and
+    on the position of the prefix in the list. The id ``banned`` is never produced.
     """
     device = model.device
     streams, lengths = len(prefixes), torch.tensor(list(map(len, prefixes)))

@@ -1,9 +1,9 @@
-"""A trained model, made ready to read one character a stream at a time.
+"""A trained model prepared for generation, where each stream reads one character at a time.
 
-Generation cannot batch over time, so what counts is how little is done for each character. Whatever stays the
-same is computed before the first one: the first layer's share of each character with its biases, one row a
-character, and the weights in the arrangement of the cell's form for generation. A time step is then a
-look-up, a product and a few operations for each layer, and the decoder's product.
+Generation cannot batch over time, so each character must cost as little as possible. Whatever stays the same
+is computed once, before the first character: a table with the first layer's input for each character, biases
+included, and the weights, arranged as the cell's form for generation needs them. A time step is then one
+table look-up, a matrix product and a few operations for each layer, and the decoder's product.
 """
 
 import torch
@@ -14,7 +14,7 @@ from pipeline.nn.language_model import CharLM
 
 
 class Stepper:
-    """Steps through a model without gradients; to be used under ``torch.inference_mode``."""
+    """Runs a model step by step, without gradients. Use it under ``torch.inference_mode``."""
 
     def __init__(self, model: CharLM) -> None:
         form = model.cell.generation
@@ -29,7 +29,8 @@ class Stepper:
     def __call__(self, ids: Tensor, states: list[State]) -> Tensor:
         """Logits ``(streams, vocab_size)`` of the characters after ``ids`` ``(streams,)``.
 
-        ``states``, one a layer with tensors ``(streams, hidden_size)``, are replaced by the new ones.
+        ``states`` has one state per layer, with tensors ``(streams, hidden_size)``. They are replaced by the
+        new states.
         """
         x = self._characters.index_select(0, ids)
         for index, layer in enumerate(self._layers):
@@ -39,6 +40,6 @@ class Stepper:
         return torch.addmm(self._decoder_bias, states[-1][0], self._decoder)
 
     def initial_states(self, streams: int) -> list[State]:
-        """Zero states."""
+        """The zero state of every layer."""
         zero = self._characters.new_zeros(streams, self._hidden_size)
         return [(zero,) * self._states for _ in self._layers]

@@ -9,15 +9,15 @@ from pipeline.params.load import load_params
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``refrain write``."""
     parser.add_argument("--model", required=True, help="a name under `models` in params.yaml")
-    parser.add_argument("--prefix", required=True, action="append", help="may be given several times")
-    parser.add_argument("--length", type=_number(int, 1), default=50, help="characters to add (50)")
-    parser.add_argument("--temperature", type=_temperature, default=0.0, help="0: greedy (0)")
+    parser.add_argument("--prefix", required=True, action="append", help="text to continue; may be repeated")
+    parser.add_argument("--length", type=_number(int, 1), default=50, help="characters to add (default: 50)")
+    parser.add_argument("--temperature", type=_temperature, default=0.0, help="0, the default, is greedy")
     parser.add_argument("--top-k", type=_number(int, 1), help="draw among the k likeliest characters")
-    parser.add_argument("--top-p", type=_number(float, 1e-9, 1), help="nucleus sampling")
-    parser.add_argument("--seed", type=_number(int, 0), help="instead of the one in params.yaml")
     parser.add_argument(
-        "--allow-unk", action="store_true", help="<unk> for characters outside the vocabulary"
+        "--top-p", type=_number(float, 1e-9, 1), help="draw among the likeliest whose probabilities sum to p"
     )
+    parser.add_argument("--seed", type=_number(int, 0), help="use this seed, not the one in params.yaml")
+    parser.add_argument("--allow-unk", action="store_true", help="read unknown characters as <unk>")
 
 
 def main(
@@ -33,7 +33,7 @@ def main(
     """Print each prefix with its continuation."""
     params = load_params()
 
-    # Only here: PyTorch takes a second to load, and --help and wrong parameters need not wait for it.
+    # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.generation.decoding import Decoding, generate
     from pipeline.nn.weights import open_model
 
@@ -49,7 +49,7 @@ def _number(kind: type[int] | type[float], low: float, high: float = float("inf"
     def parse(text: str) -> float:
         value = kind(text)
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not in [{low:g}, {high:g}]")
+            raise argparse.ArgumentTypeError(f"{text} is out of range: give {low:g} to {high:g}")
         return value
 
     parse.__name__ = kind.__name__
@@ -59,5 +59,5 @@ def _number(kind: type[int] | type[float], low: float, high: float = float("inf"
 def _temperature(text: str) -> float:
     value = _number(float, 0, 100)(text)
     if 0 < value < 0.01:
-        raise argparse.ArgumentTypeError("too near 0 to divide by: 0 is greedy, or 0.01 and more")
+        raise argparse.ArgumentTypeError("too close to 0 to divide by: give 0 (greedy), or at least 0.01")
     return value

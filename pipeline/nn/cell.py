@@ -1,7 +1,7 @@
-"""What a recurrent cell is: one record that holds every form of it.
+"""A recurrent cell: one record that holds all its forms.
 
-Weights follow ``torch.nn``: rows of ``weight_ih`` and ``weight_hh`` are grouped by gate, in the order that
-each cell's docstring gives.
+Weights follow ``torch.nn``: the rows of ``weight_ih`` and ``weight_hh`` are grouped by gate, in the order
+that each cell's docstring gives.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 State = tuple[Tensor, ...]
-"""The hidden state, ``(h,)`` for RNN and GRU and ``(h, c)`` for LSTM, each ``(batch_size, hidden_size)``."""
+"""The hidden state: ``(h,)`` for RNN and GRU, ``(h, c)`` for LSTM; each ``(batch_size, hidden_size)``."""
 
 
 class Weights(NamedTuple):
@@ -28,8 +28,8 @@ class Weights(NamedTuple):
 class StepWeights:
     """Weights of one layer, arranged for generation.
 
-    An input ``(streams, width)`` reaches the cell as ``input @ inputs + bias``; ``recurrent`` is whatever the
-    cell needs besides.
+    The cell gets an input ``(streams, width)`` as ``input @ inputs + bias``. ``recurrent`` holds whatever
+    else the cell needs.
     """
 
     inputs: Tensor
@@ -39,10 +39,10 @@ class StepWeights:
 
 @dataclass(frozen=True)
 class Stepwise:
-    """A cell for generation, where time steps cannot be batched: what stays the same is computed beforehand.
+    """A cell's form for generation. Time steps cannot be batched there, so constants are prepared in advance.
 
-    ``arrange`` does so once for a layer; ``step`` takes the input as :class:`StepWeights` says, the state and
-    the ``recurrent`` weights, and returns the new state.
+    ``arrange`` prepares the weights of a layer once. ``step`` takes the input as :class:`StepWeights` says,
+    the state and the ``recurrent`` weights, and returns the new state.
     """
 
     arrange: Callable[[Weights], StepWeights]
@@ -51,14 +51,14 @@ class Stepwise:
 
 @dataclass(frozen=True)
 class Cell:
-    """Every form of a cell. ``gates`` counts the rows of ``weight_hh`` in units of ``hidden_size``,
-    ``states`` the tensors of its state, of which the first is the output.
+    """All forms of a cell. ``weight_hh`` has ``gates * hidden_size`` rows. The state consists of ``states``
+    tensors; the first is the output.
 
-    ``equations(x, state, weight_hh, bias_hh)`` is one time step, differentiable by autograd; ``x`` is the
-    input, already multiplied by ``weight_ih`` and with ``bias_ih`` added. It is all that a cell needs. Other
-    forms are faster, and are tested against it: ``fused(x, state, weights)`` runs a whole sequence ``x``
-    ``(num_steps, batch_size, gates * hidden_size)``, without ``bias_ih``, and has a backward pass derived by
-    hand; ``torch`` is PyTorch's own function; ``stepwise`` is for generation.
+    ``equations(x, state, weight_hh, bias_hh)`` computes one time step and is differentiable by autograd.
+    ``x`` is the input, already multiplied by ``weight_ih`` and with ``bias_ih`` added. A cell needs nothing
+    else. The other forms are faster and are tested against the equations. ``fused(x, state, weights)`` runs a
+    whole sequence ``x`` ``(num_steps, batch_size, gates * hidden_size)``, without ``bias_ih``, and has a
+    backward pass derived by hand. ``torch`` is PyTorch's own function. ``stepwise`` is for generation.
     """
 
     gates: int
@@ -70,7 +70,7 @@ class Cell:
 
     @property
     def generation(self) -> Stepwise:
-        """The form for generation: ``stepwise``, or else the equations."""
+        """The form for generation: ``stepwise`` if the cell has it, else the equations."""
         return self.stepwise or Stepwise(
             lambda w: StepWeights(w.weight_ih.t(), w.bias_ih, (w.weight_hh, w.bias_hh)),
             lambda x, state, recurrent: self.equations(x, state, *recurrent),
@@ -80,8 +80,8 @@ class Cell:
 def run_equations(cell: Cell, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
     """Run a cell's equations over a sequence, one time step after the other.
 
-    ``x`` is as in :attr:`Cell.fused`. Returns the outputs ``(num_steps, batch_size, hidden_size)`` and the
-    last state.
+    ``x`` has the shape that :attr:`Cell.fused` takes. Returns the outputs
+    ``(num_steps, batch_size, hidden_size)`` and the last state.
     """
     outputs = []
     for x_t in x + weights.bias_ih:
@@ -91,6 +91,6 @@ def run_equations(cell: Cell, x: Tensor, state: State, weights: Weights) -> tupl
 
 
 def arrange_one_product(weights: Weights) -> StepWeights:
-    """For cells whose gates are all functions of ``x + W h + b``: both biases go into the input's share."""
+    """Arrange weights of a cell whose gates all depend on ``x + W h + b``: both biases go into the input."""
     bias = weights.bias_ih + weights.bias_hh
     return StepWeights(weights.weight_ih.t().contiguous(), bias, (weights.weight_hh.t().contiguous(),))

@@ -1,6 +1,6 @@
 """The character-level language model: input, recurrent layers, decoder.
 
-One minibatch's way through :class:`CharLM`::
+The path of a minibatch through :class:`CharLM`::
 
     ids (num_steps, batch_size)
       -> x        (num_steps, batch_size, gates * hidden_size)   rows of the input weights, or embedding
@@ -23,7 +23,7 @@ from pipeline.nn.recurrent import Implementation, RecurrentWeights, run_layer
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Architecture of a :class:`CharLM`. ``embedding_size`` None: one-hot characters."""
+    """Architecture of a :class:`CharLM`. With ``embedding_size`` None, characters are one-hot."""
 
     vocab_size: int
     cell: str
@@ -43,11 +43,12 @@ class ModelConfig:
 class CharLM(nn.Module):
     """Recurrent language model over characters (Mikolov et al., 2010; Graves, 2013).
 
-    Input is a one-hot character, as a row of the input weights and never as a dense vector, or an
-    embedding. ``dropout`` acts on the embedding, between layers and before the decoder (Zaremba et al.,
-    2014). ``tied`` shares the embedding with the decoder (Press & Wolf, 2017). ``implementation`` says how
-    the layers are computed, not what: see :mod:`pipeline.nn.recurrent`. Weights are drawn as in ``torch.nn``,
-    or with ``init_std`` from N(0, init_std^2) with biases of 0.
+    The input is an embedding or a one-hot character. The latter is never a dense vector: it selects a row of
+    the input weights. ``dropout`` acts on the embedding, between layers and before the decoder (Zaremba et
+    al., 2014). ``tied`` shares the embedding with the decoder (Press & Wolf, 2017). ``implementation``
+    changes how the layers are computed, but not the result beyond rounding: see :mod:`pipeline.nn.recurrent`.
+    Initial weights are drawn as in ``torch.nn`` or, with ``init_std``, from N(0, init_std^2); biases are then
+    0.
     """
 
     def __init__(
@@ -70,21 +71,21 @@ class CharLM(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.decoder.weight.device
 
     def initial_state(self, batch_size: int) -> State:
-        """The zero state: one tensor ``(num_layers, batch_size, hidden_size)``, for LSTM two."""
+        """The zero state: one tensor ``(num_layers, batch_size, hidden_size)``, or two for LSTM."""
         shape = (self.config.num_layers, batch_size, self.config.hidden_size)
         return tuple(self.decoder.weight.new_zeros(shape) for _ in range(self.cell.states))
 
     def forward(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits ``(num_steps, batch_size, vocab_size)`` of the characters after ``ids``, and the state."""
+        """Logits ``(num_steps, batch_size, vocab_size)`` of the characters after ``ids``; the new state."""
         outputs, state = self.outputs(ids, state)
         return self.decoder(outputs), state
 
     def loss(self, ids: Tensor, labels: Tensor, state: State) -> tuple[Tensor, State]:
-        """Mean cross-entropy of ``labels`` ``(num_steps, batch_size)`` in nats, and the state.
+        """Mean cross-entropy of ``labels`` ``(num_steps, batch_size)`` in nats, and the new state.
 
         ``labels`` are the characters after ``ids``.
         """
@@ -93,9 +94,9 @@ class CharLM(nn.Module):
         return linear_cross_entropy(outputs.flatten(0, 1), weight, bias, labels.flatten()), state
 
     def outputs(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        """What the decoder sees, ``(num_steps, batch_size, hidden_size)``, and the state.
+        """The decoder's input ``(num_steps, batch_size, hidden_size)``, and the new state.
 
-        ``ids`` is ``(num_steps, batch_size)``; ``state`` as :meth:`initial_state` gives it.
+        ``ids`` is ``(num_steps, batch_size)``; ``state`` has the shapes of :meth:`initial_state`.
         """
         inputs = self._drop(self.embedding(ids)) if self.embedding is not None else ids
         new_states = []
@@ -107,11 +108,11 @@ class CharLM(nn.Module):
         return inputs, tuple(torch.stack(tensors) for tensors in zip(*new_states, strict=True))
 
     def weights(self) -> dict[str, Tensor]:
-        """All weights by name, each once: of tied tables the decoder's."""
+        """All weights by name, each once: a tied table has the decoder's name."""
         return {name: weight for name, weight in self.state_dict().items() if name not in self._tied_names()}
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over what :meth:`weights` gave; :class:`RuntimeError` if names or shapes are others."""
+        """Load what :meth:`weights` returned. Raise :class:`RuntimeError` if names or shapes differ."""
         tied = dict.fromkeys(self._tied_names(), weights.get("decoder.weight"))
         self.load_state_dict({**weights, **tied})
 
@@ -123,14 +124,14 @@ class CharLM(nn.Module):
 
 
 def detach(state: State) -> State:
-    """The same state, cut off from the graph that made it."""
+    """The same state, detached from the autograd graph."""
     return tuple(tensor.detach() for tensor in state)
 
 
 def next_lanes(state: State) -> State:
-    """The state each lane of a text should start from, given those in which all lanes ended.
+    """The state in which each lane of a text should start, given the states in which all lanes ended.
 
-    Lanes lie side by side in the batch, each beginning where the one before it ends; the first begins
-    with the text, in the zero state.
+    Each lane continues where the lane before it in the batch ends. The first lane starts with the text, in
+    the zero state.
     """
     return tuple(torch.cat([torch.zeros_like(t[:, :1]), t[:, :-1]], dim=1) for t in state)

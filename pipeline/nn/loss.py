@@ -1,4 +1,4 @@
-"""The loss of a language model, and what is read off it."""
+"""The loss of a language model, and its perplexity."""
 
 import math
 from typing import Any
@@ -8,22 +8,22 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CHUNK_LOGITS = 1 << 21
-"""Logits that are held at a time: 8 MB of float32."""
+"""How many logits are in memory at a time: 8 MB of float32."""
 
 
 def perplexity_of(nats: float) -> float:
-    """``exp`` of a mean negative log-likelihood: the vocabulary size for a uniform guess, 1 for perfect.
+    """``exp`` of a mean negative log-likelihood: 1 if perfect, the vocabulary size for a uniform guess.
 
-    Kept within what a float can hold, for models that have diverged.
+    Capped, so that a diverged model does not overflow a float.
     """
     return math.exp(min(nats, 700))
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """With ``p = softmax(x W^T + b)`` and one-hot labels ``y``, the gradient by a logit is ``(p - y) / n``.
+    """With ``p = softmax(x W^T + b)``, one-hot labels ``y``: the gradient of the logits is ``(p - y) / n``.
 
-    The loss is the end of the graph, so that its gradients can be had on the way forward, while the logits
-    of a chunk of rows are still in the cache; they are never needed again.
+    The loss is the end of the graph, so the forward pass can compute the gradients, too, while the logits of
+    a chunk of rows are still in the processor's cache. The logits are not needed again.
     """
 
     @staticmethod
@@ -58,8 +58,8 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
     """Mean cross-entropy of ``softmax(x W^T + b)`` and ``labels``, in nats.
 
     ``x`` is ``(n, hidden_size)``, ``weight`` ``(vocab_size, hidden_size)``, ``labels`` ``(n,)``. The same as
-    ``cross_entropy(linear(x, weight, bias), labels)``, without ever keeping all ``n * vocab_size`` logits
-    when they are many.
+    ``cross_entropy(linear(x, weight, bias), labels)``, but if there are many, the ``n * vocab_size`` logits
+    are never all in memory at once.
     """
     loss: Tensor = _LinearCrossEntropy.apply(x, weight, bias, labels)
     return loss

@@ -1,8 +1,8 @@
-"""Recurrent layers: their weights, and one layer run over a sequence by one of a cell's forms.
+"""Recurrent layers: their weights, and running a layer over a sequence in one of several implementations.
 
-``reference`` steps through the cell's equations under autograd, ``fused`` has the backward pass derived by
-hand, ``torch`` calls PyTorch's own layer (cuDNN on CUDA). ``auto`` is the fastest that the cell has:
-``fused`` on CPUs, ``torch`` on other devices, or else the equations. They agree to rounding.
+``reference`` steps through the cell's equations under autograd. ``fused`` has a backward pass derived by
+hand. ``torch`` calls PyTorch's own layer (cuDNN on CUDA). They agree up to rounding. ``auto`` is the fastest
+one that the cell has: ``fused`` on CPUs, ``torch`` on other devices, else ``reference``.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ F = TypeVar("F")
 
 
 class RecurrentWeights(nn.Module):
-    """Weights of all layers, under the names, shapes and initialisation of ``torch.nn.RNN/GRU/LSTM``.
+    """Weights of all layers, with the names, shapes and initialisation of ``torch.nn.RNN/GRU/LSTM``.
 
-    The input weights of one-hot characters are kept transposed in memory: a character is then a contiguous
-    row of them, and multiplying by a one-hot vector is reading that row.
+    With one-hot characters, the input weights are stored transposed: multiplying them by a one-hot vector
+    then means reading one contiguous row.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class RecurrentWeights(nn.Module):
 def run_layer(
     implementation: Implementation, cell: Cell, inputs: Tensor, state: State, weights: Weights
 ) -> tuple[Tensor, State]:
-    """Outputs ``(num_steps, batch_size, hidden_size)`` of one layer, and the last state.
+    """Outputs ``(num_steps, batch_size, hidden_size)`` of one layer, and its last state.
 
-    ``inputs`` are ids ``(num_steps, batch_size)``, standing for one-hot vectors, or vectors
-    ``(num_steps, batch_size, width)``; each state is ``(batch_size, hidden_size)``. Raises
-    :class:`RefrainError` if the cell has no such form.
+    ``inputs`` are ids ``(num_steps, batch_size)`` of one-hot characters, or vectors
+    ``(num_steps, batch_size, width)``. The tensors of a state are ``(batch_size, hidden_size)``. Raises
+    :class:`RefrainError` if the cell lacks the ``implementation``.
     """
     if not len(inputs):
         return weights.weight_hh.new_empty(0, *state[0].shape), state
@@ -78,7 +78,7 @@ def _fastest(cell: Cell, device: torch.device) -> Implementation:
 
 def _form(form: F | None, name: str) -> F:
     if form is None:
-        raise RefrainError(f"train.implementation: this cell has no form {name!r}: set it to auto")
+        raise RefrainError(f"train.implementation: this cell has no implementation {name!r}: set it to auto")
     return form
 
 

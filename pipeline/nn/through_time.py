@@ -1,13 +1,14 @@
-"""What recurrent layers with backward passes derived by hand have in common.
+"""Helpers shared by the recurrent layers whose backward passes are derived by hand.
 
 Autograd records a dozen small operations for each time step. In the fused forms of :mod:`pipeline.nn.cells`,
-a whole layer is one autograd function: the forward pass writes each gate in place into one buffer; the
+a whole layer is a single autograd function. Its forward pass writes all gates in place into one buffer. Its
 backward pass first computes, for all time steps at once, every factor that does not depend on the incoming
-gradient, then walks back through time with one matrix product a step, and leaves the gradient of the
-recurrent weights to a single large product at the end.
+gradient. It then goes back through time with one matrix product per step. One large product at the end gives
+the gradient of the recurrent weights.
 
-In comments, ``dh`` is the derivative of the loss by a step's output and ``da`` by a gate before its
-nonlinearity. All sequences are ``(num_steps, batch_size, ...)``. Second derivatives are not supported.
+In comments, ``dh`` is the derivative of the loss with respect to a step's output, and ``da`` with respect to
+a gate before its nonlinearity. All sequences are ``(num_steps, batch_size, ...)``. Second derivatives are not
+supported.
 """
 
 from collections.abc import Iterator
@@ -18,14 +19,14 @@ import torch
 from torch import Tensor
 
 SMALL_PRODUCT = 1 << 22
-"""Multiplications below which a product's operands are not worth rounding to bfloat16."""
+"""Matrix products with fewer multiplications than this are not worth rounding to bfloat16."""
 
 
 @contextmanager
 def step_products(h: Tensor, w: Tensor) -> Iterator[None]:
-    """Compute the products of a time step, ``h W``, in full precision while they are small.
+    """Use full precision in the block if ``h W``, the matrix product of a time step, is small.
 
-    Rounding their operands takes longer than it saves: ``medium`` would be slower and less exact.
+    Rounding small operands takes longer than it saves: ``medium`` would be both slower and less exact.
     """
     precision = torch.get_float32_matmul_precision()
     if precision == "highest" or len(h) * w.numel() > SMALL_PRODUCT:
@@ -39,7 +40,7 @@ def step_products(h: Tensor, w: Tensor) -> Iterator[None]:
 
 
 def state_sequence(first: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Memory for a sequence of states that begins with ``first``, and the view of it without ``first``."""
+    """Memory for the state ``first`` and ``steps`` more, and a view of it without ``first``."""
     states = first.new_empty(steps + 1, *first.shape)
     states[0] = first
     return states, states[1:]
@@ -48,8 +49,8 @@ def state_sequence(first: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 def state_gradients(grad_output: Tensor) -> tuple[Tensor, Iterator[tuple[Tensor, Tensor]]]:
     """The gradient of the initial state, and pairs of ``dh`` from the last time step to the first.
 
-    A pair is the ``dh`` of a step and that of the step before, to which the backward pass adds what flows
-    back. What the first step adds is the gradient of the initial state.
+    A pair holds the ``dh`` of a step and the ``dh`` of the step before it. The backward pass adds to the
+    latter what flows back through time. For the first step, the latter is the gradient of the initial state.
     """
     dh = grad_output.new_empty(len(grad_output) + 1, *grad_output.shape[1:])
     dh[0] = 0
@@ -64,10 +65,10 @@ def recurrent_weight_gradient(da: Tensor, h_previous: Tensor) -> Tensor:
 
 
 def tanh_slope(y: Tensor, out: Tensor | None = None) -> Tensor:
-    """The derivative of tanh, from its value: ``1 - y^2``."""
+    """The derivative of tanh, given its value ``y``: ``1 - y^2``."""
     return torch.addcmul(y.new_ones(()), y, y, value=-1, out=out)
 
 
 def sigmoid_slope(y: Tensor) -> Tensor:
-    """The derivative of the sigmoid, from its value: ``y - y^2``."""
+    """The derivative of the sigmoid, given its value ``y``: ``y - y^2``."""
     return torch.addcmul(y, y, y, value=-1)

@@ -1,4 +1,4 @@
-"""Trained models as files: safetensors under the names of ``torch.nn``, with their configuration."""
+"""Trained models as safetensors files, with the names of ``torch.nn`` and the configuration as metadata."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,11 +24,11 @@ DESCRIPTION = ("model", "config", "vocab_sha256", "device", "precision", "sha256
 def open_model(name: str, params: Params) -> tuple[CharLM, VocabFile]:
     """The trained model ``name``, ready to evaluate on the configured device, and its vocabulary.
 
-    Raises :class:`RefrainError` if ``params.yaml`` has no such model, or if its file or the vocabulary is
-    absent, damaged or another's.
+    Raises :class:`RefrainError` if ``params.yaml`` has no such model, if the model or the vocabulary is
+    missing or damaged, or if they do not belong together.
     """
     if name not in params.models:
-        raise RefrainError(f"params.yaml has no model {name!r}; it has {', '.join(params.models)}")
+        raise RefrainError(f"params.yaml has no model {name!r}: choose from {', '.join(params.models)}")
     path, stored = artifacts.model_path(name), read_vocab(artifacts.VOCAB)
     device, trained = choose_device(params.runtime.device), describe_model(path)
     set_up(device, params.runtime.threads, trained["precision"], trained["config"]["hidden_size"])
@@ -42,9 +42,9 @@ def save_model(
     vocab_sha256: str,
     precision: str = "highest",
 ) -> None:
-    """Write ``weights``, which :meth:`CharLM.weights` of ``model`` gave, with what they are.
+    """Write ``weights``, which ``model.weights()`` returned, with the metadata that describe them.
 
-    ``precision`` is that of the products they were trained with, and are evaluated with.
+    ``precision`` is the precision of matrix products in training, and later in evaluation.
     """
     metadata = {
         "model": path.stem,
@@ -57,10 +57,10 @@ def save_model(
 
 
 def describe_model(path: Path) -> dict[str, Any]:
-    """A model's name (``model``), ``config``, ``vocab_sha256``, the kind of ``device`` and the ``precision``
-    that it was trained with, and the ``sha256`` of its weights.
+    """A model's name (``model``), its ``config`` and ``vocab_sha256``, the type of ``device`` and the
+    ``precision`` that it was trained with, and the ``sha256`` of its weights.
 
-    Raises :class:`RefrainError` if the file is absent or damaged.
+    Raises :class:`RefrainError` if the file is missing or damaged.
     """
     with _damage_explained(path):
         metadata = read_metadata(path)
@@ -70,11 +70,11 @@ def describe_model(path: Path) -> dict[str, Any]:
 def load_model(path: Path, vocab_sha256: str, device: torch.device) -> CharLM:
     """Read a model for evaluation.
 
-    Raises :class:`RefrainError` if the file is absent, damaged, another model's, or of another vocabulary.
+    Raises :class:`RefrainError` if the file is missing or damaged, or belongs to another model or vocabulary.
     """
     metadata = describe_model(path)
     if metadata["model"] != path.stem:
-        raise RefrainError(f"{path} is of model {metadata['model']}: run `dvc repro train@{path.stem}`")
+        raise RefrainError(f"{path} holds model {metadata['model']}: run `dvc repro train@{path.stem}`")
     if metadata["vocab_sha256"] != vocab_sha256:
         raise RefrainError(f"{path} was trained with another vocabulary: run `dvc repro train@{path.stem}`")
     with _damage_explained(path):
@@ -85,13 +85,13 @@ def load_model(path: Path, vocab_sha256: str, device: torch.device) -> CharLM:
 
 @contextmanager
 def _damage_explained(path: Path) -> Iterator[None]:
-    """Turn what can go wrong while reading a model into one line."""
+    """Turn errors while reading a model into one line."""
     stage = f"train@{path.stem}"
     try:
         yield
     except FileNotFoundError:
-        mend = f"run `dvc checkout`, or `dvc repro {stage}` to train it"
-        raise RefrainError(f"{path} is not there: {mend}") from None
+        remedy = f"run `dvc checkout`, or `dvc repro {stage}` to train it"
+        raise RefrainError(f"{path} is missing: {remedy}") from None
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise RefrainError(
             f"{path} is damaged ({first_line(error)}): delete it and run `dvc checkout`, or "

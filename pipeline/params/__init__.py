@@ -1,1 +1,1 @@
-"""params.yaml, typed: the sections that determine results, how it runs, recipes."""
+"""params.yaml, typed: what determines results, how the pipeline runs, and recipes."""

@@ -1,4 +1,4 @@
-"""Check params.yaml, its text and the installed packages before anything runs."""
+"""Check params.yaml, the text that it names and the installed packages before anything runs."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from pipeline.params.load import PARAMS_FILE, Params, load_params
 
 
 def main() -> None:
-    """Raise :class:`RefrainError` for the first thing that is wrong."""
-    # The flows' own section. Only here, since the pipeline knows nothing of the flows.
+    """Raise :class:`RefrainError` for the first problem."""
+    # For the section ``gate``. Imported only here: the rest of the pipeline does not depend on the flows.
     from flows.gate import read_gate
 
     params = load_params()
@@ -20,14 +20,14 @@ def main() -> None:
 
 
 def check_text(params: Params) -> None:
-    """Raise :class:`RefrainError` if there is no text where ``corpus.path`` says."""
+    """Raise :class:`RefrainError` if ``corpus.path`` does not exist."""
     path = params.corpus.path
     if "://" in path or Path(path).exists():
         return
-    hint = "`refrain texts` shows texts to fetch"
+    hint = "correct it, or fetch a text that `refrain texts` lists"
     if path.startswith("~"):
         hint = f"write {Path(path).expanduser()}"
-    raise RefrainError(f"{PARAMS_FILE}: corpus.path: nothing is at {path!r}: {hint}")
+    raise RefrainError(f"{PARAMS_FILE}: corpus.path: {path!r} does not exist: {hint}")
 
 
 def check_device(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in one line that names the key, the value and what would be right."""
+"""Pydantic's errors in one line that names the key, the value and what would be right."""
 
 import difflib
 from typing import Any, get_args
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 
 def explain_errors(error: ValidationError, prefix: str, model: type[BaseModel]) -> str:
-    """All problems of a validation error as one line; keys begin with ``prefix``, a place in the file."""
+    """All problems of a validation error on one line. ``prefix``, a place in the file, precedes the keys."""
     return "; ".join(_explain_one(dict(item), prefix, model) for item in error.errors()).replace("\n", "\\n")
 
 
@@ -17,7 +17,7 @@ def _explain_one(item: dict[str, Any], prefix: str, model: type[BaseModel]) -> s
     if item["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         close = difflib.get_close_matches(location[-1], known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        hint = f"did you mean {close[0]}?" if close else f"the known keys are {', '.join(known)}"
         return f"{key}: unknown key; {hint}"
     if item["type"] == "missing":
         return f"{key}: missing"
@@ -34,6 +34,6 @@ def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
     for part in location:
         if isinstance(section, type) and issubclass(section, BaseModel):
             section = section.model_fields[part].annotation
-        else:  # an entry of a mapping or a list: the last of what it is made of
+        else:  # a mapping or a list: the type of its entries comes last
             section = get_args(section)[-1]
     return list(section.model_fields)

@@ -1,4 +1,4 @@
-"""``generate`` in ``params.yaml``: what models write once they are trained."""
+"""``generate`` in ``params.yaml``: what trained models write."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ class DecodingParams(Section):
     """How the next character is chosen (see :mod:`pipeline.generation.decoding`)."""
 
     temperature: Annotated[float, Field(ge=0, le=100)] = 0.0
-    """0 takes the likeliest character (greedy); 1 draws by the model's probabilities."""
+    """0 takes the likeliest character (greedy); 1 draws from the model's own probabilities."""
 
     top_k: Count | None = None
     """Draw among the k likeliest characters."""
@@ -23,21 +23,21 @@ class DecodingParams(Section):
     @classmethod
     def _not_tiny(cls, value: float) -> float:
         if 0 < value < 0.01:
-            raise ValueError(f"{value:g} is too near 0 to divide by: 0 is greedy, or 0.01 and more")
+            raise ValueError(f"{value:g} is too close to 0 to divide by: set 0 (greedy), or at least 0.01")
         return value
 
 
 class GenerateParams(Section):
-    """What the stage generate writes: each prefix, continued once for each decoding."""
+    """What the stage generate writes: each prefix, continued once per decoding."""
 
     prefixes: list[NonEmpty] = Field(min_length=1)
-    """What the samples begin with."""
+    """What the samples start with."""
 
     length: Count = 50
     """Characters after the prefix."""
 
     allow_unk: bool = False
-    """Whether a prefix may hold characters outside the vocabulary."""
+    """Whether a prefix may contain characters outside the vocabulary."""
 
     decoding: list[DecodingParams] = Field(
         [DecodingParams(temperature=0.0), DecodingParams(temperature=0.8, top_p=0.95)], min_length=1

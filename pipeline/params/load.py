@@ -1,4 +1,4 @@
-"""``params.yaml`` as one typed, validated value: the one way in."""
+"""``params.yaml`` as one typed, validated object: the only way to load parameters."""
 
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -17,11 +17,11 @@ from pipeline.params.train import TrainParams
 PARAMS_FILE = Path("params.yaml")
 
 BASELINES = ("uniform", "unigram", "bigram")
-"""Names in the table of results that models cannot have."""
+"""Names of the baselines in the table of results. Models cannot have these names."""
 
 
 class Params(Section):
-    """The whole of ``params.yaml``. The sections that DVC tracks must be there, if only as ``{}``."""
+    """All of ``params.yaml``. The sections that DVC tracks are required, even if they are empty (``{}``)."""
 
     seed: int = Field(ge=0, lt=2**63)
     corpus: CorpusParams
@@ -31,29 +31,29 @@ class Params(Section):
     generate: GenerateParams
     runtime: RuntimeParams = RuntimeParams()
     gate: dict[str, Any] = Field(default_factory=dict)
-    """The flows' own section, checked where it is used (see :mod:`flows.gate`)."""
+    """The flows' own section, which :mod:`flows.gate` checks."""
 
     @model_validator(mode="after")
     def _check_models(self) -> Self:
         for name in self.models:
             if name in BASELINES:
-                raise ValueError(f"models.{name}: that name is taken by the {name} baseline; choose another")
+                raise ValueError(f"models.{name}: this is the name of the {name} baseline: choose another")
             train = self.train_params(name)
             needs_valid = (train.keep == "best" and "keep: best") or (train.patience and "patience")
             if needs_valid and not self.corpus.split.valid:
                 raise ValueError(
-                    f"{needs_valid} (model {name}) chooses by validation perplexity: "
-                    "give corpus.split.valid more than 0"
+                    f"{needs_valid} (model {name}) needs a validation perplexity: "
+                    "set corpus.split.valid above 0"
                 )
             if self.runtime.processes > train.batch_size:
                 raise ValueError(
-                    f"runtime.processes: {self.runtime.processes} cannot share the {train.batch_size} "
-                    f"lane(s) of train.batch_size (model {name})"
+                    f"runtime.processes: {self.runtime.processes} is more than the {train.batch_size} "
+                    f"lane(s) of a minibatch (train.batch_size, model {name}): lower it"
                 )
         return self
 
     def train_params(self, name: str) -> TrainParams:
-        """The training parameters of model ``name``: its own over the shared ones."""
+        """The training parameters of model ``name``: the shared ones, overridden by its own."""
         shared, own = self.train.model_dump(), self.models[name].train
         if isinstance(own.get("sample"), dict):
             own = {**own, "sample": {**shared["sample"], **own["sample"]}}
@@ -66,13 +66,13 @@ class Params(Section):
 def load_params(path: Path = PARAMS_FILE) -> Params:
     """Read and check a parameters file.
 
-    Raises :class:`RefrainError`, one line naming every wrong key, if it is absent or wrong.
+    Raises :class:`RefrainError` if it is missing or wrong, with one line that names every wrong key.
     """
     return check_params(read_yaml(path), path)
 
 
 def check_params(values: object, path: Path = PARAMS_FILE) -> Params:
-    """Parameters from what a YAML file holds; :class:`RefrainError` as above, under the name ``path``."""
+    """Parameters from the content of a YAML file. Raise :class:`RefrainError`, naming ``path``, if wrong."""
     try:
         return Params.model_validate(values)
     except ValidationError as error:
@@ -80,8 +80,8 @@ def check_params(values: object, path: Path = PARAMS_FILE) -> Params:
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds; :class:`RefrainError` if it is absent or no YAML."""
-    # The reader that DVC itself uses: another one could read 1e-3 as a string.
+    """The content of a YAML file. Raise :class:`RefrainError` if it is missing or not valid YAML."""
+    # DVC uses the same parser. Others may read 1e-3 as a string.
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 

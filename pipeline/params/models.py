@@ -1,4 +1,4 @@
-"""``models`` in ``params.yaml``: the architecture of each."""
+"""``models`` in ``params.yaml``: the architecture of each model."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -8,39 +8,39 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.params.section import Positive, Section, Size
 
 CELLS_FOLDER = Path(__file__).parents[1] / "nn" / "cells"
-"""Each cell is a file of its own there."""
+"""The folder with one file per cell."""
 
 
 class ModelParams(Section):
-    """One model: its architecture, and what it trains differently from the shared ``train``."""
+    """One model: its architecture, and where its training differs from the shared ``train``."""
 
     cell: str
-    """rnn, gru, lstm, or a cell of your own: a file in pipeline/nn/cells."""
+    """rnn, gru, lstm, or your own cell: a file in pipeline/nn/cells."""
 
     hidden_size: Size = 256
 
     num_layers: Size = 1
 
     nonlinearity: Literal["tanh", "relu"] = "tanh"
-    """Of the cell ``rnn``."""
+    """Nonlinearity of the cell ``rnn``."""
 
     embedding_size: Size | None = None
     """Size of learned character vectors; null: one-hot characters."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """On the embedding, between layers and before the decoder."""
+    """Probability of dropout on the embedding, between layers and before the decoder."""
 
     tied: bool = False
-    """Embedding and decoder share one table."""
+    """Whether the embedding and the decoder share one table."""
 
     bidirectional: Literal[False] = False
-    """Refused if true: a model that reads both ways sees the character that it has to predict."""
+    """Must be false: a bidirectional model would see the character that it has to predict."""
 
     init_std: Positive | None = None
-    """Standard deviation of the first weights, with biases of 0, as in textbooks; null: as in torch.nn."""
+    """Standard deviation of the initial weights, with zero biases, as in textbooks; null: as in torch.nn."""
 
     train: dict[str, Any] = Field(default_factory=dict)
-    """Keys of ``train`` with values for this model alone."""
+    """Keys of ``train`` to override for this model."""
 
     @field_validator("cell")
     @classmethod
@@ -59,18 +59,18 @@ class ModelParams(Section):
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """What :class:`pipeline.nn.language_model.ModelConfig` takes besides the vocabulary's size."""
+        """The arguments of :class:`pipeline.nn.language_model.ModelConfig`, except the vocabulary size."""
         return self.model_dump(exclude={"train", "bidirectional", "init_std"})
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.tied and self.embedding_size != self.hidden_size:
             raise ValueError(
-                "tied: true shares the input and output tables, which needs embedding_size equal to "
+                "tied: true makes the embedding and the decoder share one table: set embedding_size to "
                 f"hidden_size ({self.hidden_size})"
             )
         if self.nonlinearity == "relu" and self.cell != "rnn":
-            raise ValueError(f"nonlinearity: relu is for cell: rnn, not {self.cell}")
+            raise ValueError(f"nonlinearity: relu works only with cell: rnn, not {self.cell}")
         return self
 
 

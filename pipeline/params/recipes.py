@@ -1,7 +1,7 @@
-"""Recipes: overlays that hold only what they change of the defaults.
+"""Recipes: overlays with only those parameters that differ from the defaults.
 
-A recipe is a file in ``replications/recipes``. Its keys go over those of the recipe that it ``extends``, if
-any; everything else has its default.
+A recipe is a file in ``replications/recipes``. Its keys override the keys of the recipe that it ``extends``,
+if any. Everything else has its default.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from pipeline.params.load import Params, check_params, read_yaml
 RECIPES = Path("replications/recipes")
 
 RESULT_SECTIONS = ("seed", "corpus", "vocab", "train", "models", "generate")
-"""What a recipe decides. ``runtime`` and ``gate`` are the user's own."""
+"""The sections that a recipe sets. ``runtime`` and ``gate`` belong to the user."""
 
 
 def recipe_names(folder: Path = RECIPES) -> list[str]:
@@ -23,18 +23,18 @@ def recipe_names(folder: Path = RECIPES) -> list[str]:
 
 
 def read_overlay(name: str, folder: Path = RECIPES) -> dict[str, Any]:
-    """The keys that a recipe sets, those of the recipes it extends included.
+    """The keys that a recipe and the recipes it extends set.
 
     Raises :class:`RefrainError` for an unknown name.
     """
     if name not in recipe_names(folder):
-        raise RefrainError(f"there is no recipe {name!r}; there are {', '.join(recipe_names(folder))}")
+        raise RefrainError(f"unknown recipe {name!r}: choose from {', '.join(recipe_names(folder))}")
     own: dict[str, Any] = read_yaml(folder / f"{name}.yaml")
     extended = own.pop("extends", None)
     if not extended:
         return own
     base = read_overlay(extended, folder)
-    if "models" in own:  # they are all that a recipe trains
+    if "models" in own:  # a recipe trains only its own models
         del base["models"]
     return overlaid(base, own)
 
@@ -42,7 +42,7 @@ def read_overlay(name: str, folder: Path = RECIPES) -> dict[str, Any]:
 def load_recipe(name: str, changes: Mapping[str, Any] | None = None, folder: Path = RECIPES) -> Params:
     """The parameters of a recipe, with some keys (``models.rnn.hidden_size``) changed.
 
-    Raises :class:`RefrainError` if it or a change is wrong.
+    Raises :class:`RefrainError` if the recipe or a change is wrong.
     """
     values = read_overlay(name, folder)
     for key, value in (changes or {}).items():
@@ -55,7 +55,7 @@ def load_recipe(name: str, changes: Mapping[str, Any] | None = None, folder: Pat
 
 
 def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the keys of ``over``; mappings in both are merged, all else is replaced."""
+    """``base`` with the keys of ``over``. Mappings in both are merged; everything else is replaced."""
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
@@ -63,10 +63,10 @@ def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """All values below a mapping, with their keys as ``train.epochs``."""
+def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All values nested in a mapping, with dotted keys such as ``train.epochs``."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from leaves(value, f"{prefix}{key}.")
+            yield from flattened(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

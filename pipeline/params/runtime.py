@@ -1,4 +1,4 @@
-"""``runtime`` in ``params.yaml``: how it runs. DVC does not track it, so that it makes no result stale."""
+"""``runtime`` in ``params.yaml``: how the pipeline runs. DVC ignores it, so it makes no result stale."""
 
 from typing import Annotated
 
@@ -8,29 +8,30 @@ from pipeline.params.section import Positive, Section
 
 
 class RuntimeParams(Section):
-    """Where it runs, with how much of the machine, and how often it saves."""
+    """Where the pipeline runs, how much of the machine it uses, and how often it saves."""
 
     device: str = "auto"
-    """auto (cuda, then mps, then cpu), cpu, cuda, cuda:1, mps. Another device changes last bits."""
+    """auto (cuda, then mps, then cpu), cpu, cuda, cuda:1, mps. Changes rounding and dropout."""
 
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """CPU threads of a stage; null: one a core."""
+    """CPU threads of a stage; null: one per core."""
 
     processes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Processes that divide the lanes of a training's minibatches. Changes last bits."""
+    """Processes that share the lanes of each minibatch in training. Changes rounding and dropout."""
 
     accumulate: Annotated[int, Field(ge=1, le=2**20)] = 1
-    """Groups of lanes in which a process reads a minibatch that does not fit into memory. Changes last bits.
+    """Groups of lanes to read one after the other, if a minibatch does not fit into memory. Changes rounding
+    and dropout.
     """
 
     checkpoint_seconds: Positive = 30.0
-    """Seconds between two checkpoints: the work that a killed training loses at most."""
+    """Seconds between checkpoints: a killed training loses at most this much work."""
 
     text_workers: Annotated[int, Field(ge=1, le=1024)] = 1
     """Processes that read the text."""
 
     text_scheduler: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://.+")] | None = None
-    """A Dask cluster that reads the text instead, by the address of its scheduler."""
+    """Address of a Dask scheduler whose cluster reads the text instead; null: none."""
 
     @field_validator("device")
     @classmethod

@@ -1,4 +1,4 @@
-"""What all sections of ``params.yaml`` have in common."""
+"""The base class of all sections of ``params.yaml``, and types of their values."""
 
 from typing import Annotated
 

@@ -1,6 +1,6 @@
-"""Write a recipe into params.yaml: what it sets, and the defaults of all else that determines results.
+"""Write a recipe into params.yaml: its values, and defaults for everything else that determines results.
 
-Comments stay, and so do `runtime` and `gate`, which are yours. Without a name, the recipes are listed.
+Comments are kept, and so are your sections `runtime` and `gate`. Without a name, list the recipes.
 """
 
 import argparse
@@ -13,16 +13,23 @@ from typing import Any
 from pipeline.artifacts import write_text
 from pipeline.errors import RefrainError
 from pipeline.params.load import PARAMS_FILE, check_params, read_yaml
-from pipeline.params.recipes import RECIPES, RESULT_SECTIONS, leaves, load_recipe, read_overlay, recipe_names
+from pipeline.params.recipes import (
+    RECIPES,
+    RESULT_SECTIONS,
+    flattened,
+    load_recipe,
+    read_overlay,
+    recipe_names,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``refrain use``."""
-    parser.add_argument("recipe", nargs="?", help=f"a file of {RECIPES}, without .yaml")
+    parser.add_argument("recipe", nargs="?", help=f"the name of a file in {RECIPES}, without .yaml")
 
 
 def main(recipe: str | None) -> None:
-    """Write a recipe and say what changed, or list the recipes."""
+    """Write a recipe and print what has changed, or list the recipes."""
     if recipe is None:
         for name in recipe_names():
             print(f"{name:<25} {summary(name)}")
@@ -37,28 +44,28 @@ def main(recipe: str | None) -> None:
         print(line)
     path = after["corpus"]["path"]
     if "://" not in path and not Path(path).exists():
-        print(f"next: fetch the text {path}; `refrain texts` shows its name")
+        print(f"next: fetch the text {path}: `refrain texts` shows its name")
 
 
 def summary(recipe: str) -> str:
-    """The first line of the comment at a recipe's top."""
+    """The first line of the comment at the top of a recipe."""
     first = (RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8").partition("\n")[0]
     return first.removeprefix("# ")
 
 
 def refuse_uncommitted_changes(path: Path) -> None:
-    """Raise :class:`RefrainError` if git does not have the file as it is."""
+    """Raise :class:`RefrainError` if a file has uncommitted changes."""
     command = ["git", "status", "--porcelain", "--", str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode or result.stdout.strip():
         raise RefrainError(
-            f"{path} has changes that are not committed and would be lost: `git commit {path}` or "
+            f"{path} has uncommitted changes that would be lost: run `git commit {path}` or "
             f"`git checkout {path}` first"
         )
 
 
 def with_recipe(text: str, recipe: str, overlay: Mapping[str, Any]) -> str:
-    """The text of a parameters file with a recipe written into it, comments kept.
+    """The text of a parameters file after writing a recipe into it. Comments are kept.
 
     Raises :class:`RefrainError` if the recipe is wrong.
     """
@@ -78,14 +85,14 @@ def with_recipe(text: str, recipe: str, overlay: Mapping[str, Any]) -> str:
 
 
 def _write_null(representer: Any, _: None) -> Any:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")  # by itself, it would write nothing
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")  # the default is to write nothing
 
 
 def write_value(document: Any, key: str, wanted: Any, complete: Any) -> None:
-    """Set ``document[key]`` so that it means ``complete``, of which a recipe sets the part ``wanted``.
+    """Make ``document[key]`` mean ``complete``. ``wanted`` are the values in it that the recipe sets.
 
-    Keys that the document shows keep their place and their comment. Keys that neither shows nor sets stay
-    defaults, unwritten.
+    Keys that are in the document keep their place and their comment. Keys that are neither in the document
+    nor set by the recipe are not written and so have their defaults.
     """
     shown = document.get(key)
     if not (isinstance(shown, dict) and isinstance(complete, Mapping)):
@@ -103,7 +110,7 @@ def write_value(document: Any, key: str, wanted: Any, complete: Any) -> None:
 
 
 def without_nulls(values: Any) -> Any:
-    """The same values; mappings in lists without the keys whose value is None, which need not be written."""
+    """The same values, without keys set to None in the mappings of lists: they need not be written."""
     if isinstance(values, Mapping):
         return {key: without_nulls(value) for key, value in values.items()}
     if isinstance(values, list):
@@ -118,7 +125,7 @@ def without_nulls(values: Any) -> Any:
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """A line for each key whose value differs."""
-    old, new = dict(leaves(before)), dict(leaves(after))
+    old, new = dict(flattened(before)), dict(flattened(after))
     for key in dict.fromkeys([*old, *new]):
         if old.get(key) != new.get(key):
             values = (str(side[key]) if key in side else "default" for side in (old, new))

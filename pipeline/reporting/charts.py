@@ -1,4 +1,4 @@
-"""Learning curves of all models in one chart, as SVG that needs no script and no network."""
+"""Learning curves of all models in one chart: SVG that needs no scripts and no network."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pandas as pd
 import vl_convert as vlc
 
 FONT = "Liberation Sans"
-"""Comes with the renderer: the same chart has the same bytes on every machine."""
+"""A font that comes with the renderer, so that a chart has the same bytes on every machine."""
 
 
 def read_curves(folder: Path, models: list[str]) -> pd.DataFrame:
-    """Columns ``model``, ``split``, ``epoch``, ``perplexity`` from DVCLive's files."""
+    """A table with columns ``model``, ``split``, ``epoch``, ``perplexity``, read from DVCLive's files."""
     frames = [pd.DataFrame(columns=["step", "perplexity", "model", "split"])]
     for model in models:
         for split in ("train", "valid"):
@@ -22,7 +22,7 @@ def read_curves(folder: Path, models: list[str]) -> pd.DataFrame:
 
 
 def learning_curves(curves: pd.DataFrame, models: list[str]) -> str:
-    """Perplexity by epoch on a logarithmic axis: a colour a model, dashes for validation; as SVG."""
+    """Perplexity by epoch on a logarithmic axis, as SVG: one colour per model, dashes for validation."""
     lines = (
         alt.Chart(curves[["epoch", "perplexity", "model", "split"]])
         .mark_line(strokeWidth=2)
@@ -38,7 +38,7 @@ def learning_curves(curves: pd.DataFrame, models: list[str]) -> str:
 
 
 def to_svg(chart: alt.TopLevelMixin) -> str:
-    """A chart in the look that all of ours have, as SVG."""
+    """A chart as SVG, in the style that all our charts share."""
     chart = (
         chart.properties(background="white")
         .configure(font=FONT)

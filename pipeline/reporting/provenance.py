@@ -9,7 +9,7 @@ PACKAGES = ("torch", "numpy", "pyarrow", "safetensors")
 
 
 def provenance_facts(params: Params) -> dict[str, str]:
-    """Facts by name. They are the same in every clone, on every day: no commit, no time, no path."""
+    """Facts by name. They contain no commit, time or path, so they are the same in every clone."""
     evaluated = {name: read_json(artifacts.evaluation_path(name)) for name in params.models}
     return {
         "code": read_json(artifacts.CODE)["report"],

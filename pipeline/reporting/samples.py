@@ -1,4 +1,4 @@
-"""Generated text for reading."""
+"""Generated text in readable form."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ def decoding_name(row: dict[str, Any]) -> str:
 
 
 def samples_markdown(rows: Iterable[dict[str, Any]]) -> str:
-    """All samples under a heading for each model and decoding; prefixes in bold."""
+    """All samples, with a heading for each model and decoding, and prefixes in bold."""
     lines = ["# Samples"]
     for (model, decoding), group in groupby(rows, key=lambda row: (row["model"], decoding_name(row))):
         lines += ["", f"## {model}, {decoding}", ""]
@@ -25,10 +25,10 @@ def samples_markdown(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text as Markdown shows it unchanged."""
+    """A text, escaped so that Markdown shows it unchanged."""
     return re.sub(r"([\\`*_\[\]<>#|&~])", r"\\\1", one_line(text))
 
 
 def one_line(text: str) -> str:
-    """A text with its line breaks shown as slashes, as verse is quoted."""
+    """A text with slashes for line breaks, as in quoted verse."""
     return text.replace("\n", " / ")

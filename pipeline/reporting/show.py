@@ -15,7 +15,7 @@ SAMPLES_PER_MODEL = 2
 
 
 def metrics_table(metrics: Metrics) -> Table:
-    """Perplexity by model and split, baselines dimmed below a line."""
+    """Perplexity by model and split, with the baselines dimmed below a line."""
     table = Table("model", title="perplexity", title_justify="left")
     for split in splits_of(metrics):
         table.add_column(split, justify="right")
@@ -28,7 +28,7 @@ def metrics_table(metrics: Metrics) -> Table:
 
 
 def sample_lines(rows: list[dict[str, Any]]) -> list[Text]:
-    """The first samples of each model, the prefix in bold."""
+    """The first samples of each model, with the prefix in bold."""
     lines = []
     for model, group in groupby(rows, key=lambda row: str(row["model"])):
         chosen = list(islice(group, SAMPLES_PER_MODEL))
@@ -38,7 +38,7 @@ def sample_lines(rows: list[dict[str, Any]]) -> list[Text]:
 
 
 def main() -> None:
-    """Print what the last run gave."""
+    """Print the results of the last run."""
     console = Console(highlight=False)
     console.print(metrics_table(read_json(artifacts.METRICS)))
     for line in sample_lines(read_lines(artifacts.SAMPLES)):

@@ -1,4 +1,4 @@
-"""The perplexity table, as rows that the terminal and the HTML page show alike."""
+"""The rows of the perplexity table, which the terminal and the HTML page share."""
 
 import json
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class Row:
 
 
 def collect_metrics(models: Iterable[str]) -> Metrics:
-    """What the stages evaluate and baselines have written, models first."""
+    """The figures that the stages evaluate and baselines have written, models first."""
     evaluated = {name: read_json(artifacts.evaluation_path(name))["splits"] for name in models}
     return {**evaluated, **read_json(artifacts.BASELINES)}
 
@@ -37,7 +37,7 @@ def splits_of(metrics: Metrics) -> list[str]:
 
 
 def perplexity_rows(metrics: Metrics) -> list[Row]:
-    """Models first, then baselines."""
+    """The rows of all models, then of the baselines."""
     splits = splits_of(metrics)
     names = [name for name in metrics if name not in BASELINES] + list(BASELINES)
     return [
@@ -52,18 +52,18 @@ def perplexity_rows(metrics: Metrics) -> list[Row]:
 
 
 def format_perplexity(value: float) -> str:
-    """Four significant digits, and no exponent below ten million."""
+    """Four significant digits below 1,000, whole numbers up to ten million, an exponent above."""
     return f"{value:.4g}" if value < 1000 or value >= 1e7 else f"{value:,.0f}"
 
 
 def read_json(path: Path) -> Any:
-    """What a report's file holds; :class:`RefrainError` if it is not there."""
+    """The content of a JSON file. Raise :class:`RefrainError` if it is missing."""
     return json.loads(_read(path))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """All rows of a JSON-lines file; :class:`RefrainError` if it is not there."""
-    # Not splitlines(), which would also split at line separators inside a text.
+    """All rows of a JSON-lines file. Raise :class:`RefrainError` if it is missing."""
+    # Not splitlines(), which would also split at Unicode line separators inside a text.
     return [json.loads(line) for line in _read(path).split("\n") if line]
 
 
@@ -71,4 +71,4 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise RefrainError(f"{path} is not there: run `dvc repro`") from None
+        raise RefrainError(f"{path} is missing: run `dvc repro`") from None

@@ -1,1 +1,1 @@
-"""The DVC stages, one thin module each: read parameters and inputs, call the rest, write outputs."""
+"""The DVC stages, one thin module each: read parameters and inputs, call other packages, write outputs."""

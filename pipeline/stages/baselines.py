@@ -1,4 +1,4 @@
-"""Stage baselines: perplexity of predictors that only count, on every split."""
+"""Stage baselines: perplexity of predictors that only count characters, on every split."""
 
 from pipeline import artifacts
 from pipeline.params.corpus import SPLITS
@@ -6,7 +6,7 @@ from pipeline.program import run_program
 
 
 def main() -> None:
-    """Write ``reports/baselines.json``; splits of fewer than two characters have no figures."""
+    """Write ``reports/baselines.json``. Splits of fewer than two characters have no figures."""
     from pipeline.data.encoded import EncodedText
     from pipeline.evaluation.baselines import Baselines
     from pipeline.text.vocab import read_vocab

@@ -45,8 +45,8 @@ def main() -> None:
     training = len(split_bounds(characters, params.corpus.split)["train"])
     if not training:
         raise RefrainError(
-            f"the training split of {characters} character(s) is empty: use more text, or give "
-            "corpus.split.train more"
+            f"the training split of a text of {characters} character(s) is empty: use more text, or raise "
+            "corpus.split.train"
         )
     occurrences = count_training(training, normalize, pieces, placements, counts)
     vocab = vocab_from_counts(occurrences, unk=params.vocab.unk, min_count=params.vocab.min_count)
@@ -62,7 +62,7 @@ def count_training(
     placements: Sequence[Placement],
     counts: Sequence[PieceCount],
 ) -> NDArray[np.int64]:
-    """Occurrences by code point among the first ``characters`` of a text whose pieces were counted."""
+    """Occurrences by code point in the first ``characters`` of a text whose pieces have been counted."""
     total = np.zeros(CODE_POINTS, np.int64)
     for piece, place, count in zip(pieces, placements, counts, strict=True):
         is_whole = place.stop - place.start == len(place.separator) + count.characters

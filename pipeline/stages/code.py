@@ -1,4 +1,4 @@
-"""Stage code: what the code of each stage means, as one digest a stage."""
+"""Stage code: one digest per stage of what its code means."""
 
 from pathlib import Path
 

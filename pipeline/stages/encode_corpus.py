@@ -36,7 +36,7 @@ def main() -> None:
         with parallel_map(params.runtime) as over_pieces:
             if not all(over_pieces(encode, plan_shards(pieces, stored.placements, bounds))):
                 raise changed
-        for left in folder.rglob(".*.tmp"):  # by a process that was killed
+        for left in folder.rglob(".*.tmp"):  # left by a killed process
             left.unlink()
     log.info("%s", ", ".join(f"{name}: {length:,} characters" for name, length in lengths.items()))
 

@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 
 def main(model: str) -> None:
-    """Write ``reports/evaluate/{model}.json``; splits of fewer than two characters have no figures."""
+    """Write ``reports/evaluate/{model}.json``. Splits of fewer than two characters have no figures."""
     params = load_params()
 
-    # Only here: PyTorch takes a second to load, and --help and wrong parameters need not wait for it.
+    # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.data.encoded import EncodedText
     from pipeline.evaluation.perplexity import score
     from pipeline.nn.weights import describe_model, open_model

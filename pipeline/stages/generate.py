@@ -1,4 +1,4 @@
-"""Stage generate: one model continues every prefix, once for each decoding."""
+"""Stage generate: one model continues every prefix, once per decoding."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ def main(model: str) -> None:
     """Write ``reports/generate/{model}.jsonl``."""
     params = load_params()
 
-    # Only here: PyTorch takes a second to load, and --help and wrong parameters need not wait for it.
+    # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.generation.decoding import Decoding, generate
     from pipeline.nn.weights import open_model
 

@@ -1,4 +1,4 @@
-"""Stage report: all results on one page, in one table, in one file of samples."""
+"""Stage report: collect all results in one page, one table and one file of samples."""
 
 import json
 from io import StringIO
@@ -11,7 +11,7 @@ from pipeline.program import run_program
 from pipeline.text.vocab import VocabFile, read_vocab
 
 FREQUENT = 20
-"""Characters that the page shows with their counts."""
+"""How many characters the page shows with their counts."""
 
 VISIBLE = {" ": "␣", "\n": "↵", "\r": "←", "\t": "⇥", "\u3000": "␣␣"}
 
@@ -20,10 +20,10 @@ def main() -> None:
     """Write ``metrics.json``, ``samples.jsonl``, ``samples.md``, ``curves.svg``, ``index.html``."""
     params = load_params()
     models = list(params.models)
-    # The last stage is the place for this: no other runs beside it, and no other depends on whole folders.
+    # Done here because this is the last stage: no other runs beside it or depends on whole folders.
     artifacts.archive_removed_models(models)
 
-    # Only here: Altair takes a second to load, and --help and wrong parameters need not wait for it.
+    # Imported here: Altair takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.reporting.charts import learning_curves, read_curves
     from pipeline.reporting.page import Page, render, samples_side_by_side
     from pipeline.reporting.provenance import provenance_facts
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
-    """Corpus and vocabulary in figures."""
+    """Facts about the corpus and the vocabulary, by name."""
     from pipeline.data.encoded import EncodedText
 
     corpus, vocab = params.corpus, stored.vocab
@@ -63,7 +63,7 @@ def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
         "sha256": stored.corpus_sha256,
         "normalised": corpus.normalize,
         "vocabulary": f"{len(vocab):,} characters, {once:,} of them seen once in training"
-        + (", <unk> among them" if vocab.unk_id is not None else ""),
+        + (", including <unk>" if vocab.unk_id is not None else ""),
     }
     for split in SPLITS:
         text = EncodedText(artifacts.ENCODED, split, stored)
@@ -75,14 +75,14 @@ def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
 
 
 def frequent_characters(stored: VocabFile) -> list[tuple[str, str]]:
-    """The most frequent characters, made visible, with their counts."""
+    """The most frequent characters and their counts, with visible symbols for white space."""
     first = 0 if stored.vocab.unk_id is None else 1
     counted = list(zip(stored.vocab.chars, stored.vocab.counts, strict=True))[first:]
     return [(VISIBLE.get(char, char), f"{count:,}") for char, count in counted[:FREQUENT]]
 
 
 def as_yaml(params: Params) -> str:
-    """The parameters that determine results, with all defaults filled in."""
+    """The parameters that determine results as YAML, with all defaults filled in."""
     from ruamel.yaml import YAML
 
     stream = StringIO()

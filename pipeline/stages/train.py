@@ -8,13 +8,13 @@ from pipeline.program import run_program
 
 
 def main(model: str) -> None:
-    """Train model ``model`` of ``params.yaml``, or go on from its checkpoint."""
+    """Train model ``model`` of ``params.yaml``, or resume it from its checkpoint."""
     params = load_params()
     if model not in params.models:
-        raise RefrainError(f"params.yaml has no model {model!r}; it has {', '.join(params.models)}")
+        raise RefrainError(f"params.yaml has no model {model!r}: choose from {', '.join(params.models)}")
     runtime, precision = params.runtime, params.train_params(model).precision
 
-    # Only here: PyTorch takes a second to load, and --help and wrong parameters need not wait for it.
+    # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.device import choose_device, set_up
     from pipeline.training.ranks import device_of_rank, join_ranks, started_by_torchrun
 
@@ -26,7 +26,7 @@ def main(model: str) -> None:
     from pipeline.training.run import train_model
 
     device = device_of_rank(choose_device(runtime.device))
-    threads = None if started_by_torchrun() else runtime.threads  # torchrun's caller divides them
+    threads = None if started_by_torchrun() else runtime.threads  # under torchrun, OMP_NUM_THREADS sets them
     set_up(device, threads, precision, params.models[model].hidden_size)
     with join_ranks(device) as ranks:
         train_model(model, params, device, ranks)

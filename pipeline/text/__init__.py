@@ -1,1 +1,1 @@
-"""Raw text to characters to a vocabulary: finding, reading, normalising, counting."""
+"""From raw text to a vocabulary: finding files, reading, normalising, counting characters."""

@@ -1,6 +1,6 @@
-"""Texts known by name: where they come from, their checksums and licences.
+"""The catalogue: texts that can be fetched by name, with their sources, checksums and licences.
 
-A file of the right checksum in the folder ``$REFRAIN_CORPORA`` is copied instead of downloaded.
+If the folder ``$REFRAIN_CORPORA`` has the file, it is checked and copied instead of downloaded.
 """
 
 import os
@@ -18,7 +18,7 @@ RAW = Path("data/raw")
 
 
 class Entry(BaseModel):
-    """One text. ``sha256: null`` accepts what the address serves today."""
+    """One text. ``sha256: null`` accepts whatever the URL serves."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -34,7 +34,7 @@ class Catalog(RootModel[dict[str, Entry]]):
 
 
 def load_catalog(path: Path = CATALOG_FILE) -> dict[str, Entry]:
-    """Read the catalogue; :class:`RefrainError` if it is absent or wrong."""
+    """Read the catalogue. Raise :class:`RefrainError` if it is missing or wrong."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -51,19 +51,20 @@ def load_catalog(path: Path = CATALOG_FILE) -> dict[str, Entry]:
 
 
 def fetch_text(name: str, folder: Path = RAW) -> Path:
-    """Download the text ``name`` to ``folder`` and return its path; do nothing if it is there.
+    """Download the text ``name`` to ``folder``, unless it is already there, and return its path.
 
-    A file of that name with another checksum is kept as ``.{name}.old``. The file appears whole and checked,
-    or not at all. Raises :class:`RefrainError` for an unknown name, a failed download or a wrong checksum.
+    An existing file with another checksum is renamed to ``.{file}.old``. The new file appears complete and
+    checked, or not at all. Raises :class:`RefrainError` for an unknown name, a failed download or a wrong
+    checksum.
     """
     catalog = load_catalog()
     if name not in catalog:
-        raise RefrainError(f"{CATALOG_FILE} has no {name!r}; it has {', '.join(catalog)}")
+        raise RefrainError(f"{CATALOG_FILE} has no text {name!r}: choose from {', '.join(catalog)}")
     entry = catalog[name]
     target = folder / entry.file
     if entry.sha256 and target.exists() and file_sha256(target) == entry.sha256:
         return target
-    if entry.sha256 and target.exists():  # damaged, or somebody's own: kept either way
+    if entry.sha256 and target.exists():  # damaged, or the user's own: keep it in either case
         target.replace(target.with_name(f".{target.name}.old"))
     local = Path(os.environ.get("REFRAIN_CORPORA", "")) / entry.file
     if os.environ.get("REFRAIN_CORPORA") and local.exists():
@@ -80,7 +81,7 @@ def _download(entry: Entry, target: Path) -> None:
     import requests
 
     pooch.get_logger().setLevel("WARNING")
-    # Without a checksum, pooch takes a file that is there for the right one.
+    # Without a checksum, pooch would accept any file that is already there.
     name = target.name if entry.sha256 else f".{target.name}.{os.getpid()}.tmp"
     try:
         pooch.retrieve(
@@ -93,8 +94,8 @@ def _download(entry: Entry, target: Path) -> None:
         (target.parent / name).replace(target)
     except (requests.RequestException, OSError, ValueError) as error:
         raise TransientError(
-            f"{entry.url}: download failed: {first_line(error)}; try again, or put the file "
-            "into a folder and set REFRAIN_CORPORA to it"
+            f"{entry.url}: download failed: {first_line(error)}: try again, or put the file "
+            "into a folder and set REFRAIN_CORPORA to that folder"
         ) from None
 
 
@@ -102,5 +103,5 @@ def _check(path: Path, sha256: str | None) -> None:
     found = file_sha256(path)
     if sha256 and found != sha256:
         raise RefrainError(
-            f"{path}: sha256 is {found}, and {CATALOG_FILE} expects {sha256}: get the file again"
+            f"{path}: sha256 is {found}, but {CATALOG_FILE} expects {sha256}: get the file again"
         )

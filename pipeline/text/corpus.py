@@ -1,8 +1,8 @@
-"""The text that ``corpus`` in ``params.yaml`` describes, in pieces that can be read side by side.
+"""The text that ``corpus`` in ``params.yaml`` describes, in pieces that can be read in parallel.
 
-The files are cut into pieces of bounded size, always in the same places, at line ends where there are any.
-Each piece is normalised by itself. Where it lies in the whole text, and what separates it from the piece
-before it, is known once all pieces have been counted. The text is the same however it is cut.
+Files are cut into pieces of bounded size, always in the same places, and at line breaks if possible. Each
+piece is normalised on its own. Once all pieces have been counted, we know each piece's position in the whole
+text and the separator before it. The resulting text does not depend on the cuts.
 """
 
 import hashlib
@@ -21,16 +21,16 @@ from pipeline.text.reading import FileRange, Piece, decode_piece
 from pipeline.text.vocab import Placement, count_chars
 
 PIECE_BYTES = 1 << 25
-"""Bytes of a piece: the work that is lost when a process dies."""
+"""Size of a piece in bytes. A process that dies loses at most this much work."""
 
 SEARCH_BYTES = 1 << 16
-"""How far behind the place for a cut a line end is looked for."""
+"""How many bytes after the intended cut to search for a line break."""
 
 
 @dataclass(frozen=True)
 class PieceCount:
-    """What counting a piece finds: characters after normalising, how often each code point occurs, the
-    SHA-256 of its bytes, and its first and last character before normalising (empty if it has none).
+    """Facts about a piece: the number of characters after normalising, the occurrences of each code point,
+    the SHA-256 of its bytes, and its first and last character before normalising (empty if it has none).
     """
 
     characters: int
@@ -42,14 +42,14 @@ class PieceCount:
 
 
 class Corpus:
-    """The files of ``params``; :class:`RefrainError` when nothing is found at its path."""
+    """The files that ``params`` describes. Raise :class:`RefrainError` if there are none."""
 
     def __init__(self, params: CorpusParams) -> None:
         self.params = params
         self.files = find_files(params.path, params.files)
 
     def pieces(self) -> list[Piece]:
-        """All files: large ones cut into pieces of about :data:`PIECE_BYTES`, small ones put together."""
+        """All files in pieces of about :data:`PIECE_BYTES`: large files are cut, small ones combined."""
         pieces: list[Piece] = []
         gathered: list[FileRange] = []
         left = PIECE_BYTES
@@ -68,21 +68,22 @@ class Corpus:
         return [*pieces, tuple(gathered)] if gathered else pieces
 
     def placements(self, pieces: list[Piece], counts: list[PieceCount]) -> list[Placement]:
-        """Where each piece lies, cut off at ``max_chars``; :class:`RefrainError` if there is no text."""
+        """Each piece's position, cut off at ``max_chars``. Raise :class:`RefrainError` if all are empty."""
         placements: list[Placement] = []
         before, stop = "", 0
         for piece, count in zip(pieces, counts, strict=True):
             begins_file = piece[0].start == 0
             between = separator(self.params.normalize, before, count.first, begins_file)
             if self.params.normalize == "letters" and not (stop and count.characters):
-                between = ""  # no space at either end
+                between = ""  # the text neither starts nor ends with a space
             start, stop = stop, stop + len(between) + count.characters
             placements.append(Placement(between, start, stop, count.sha256))
             before = count.last or before
         if not stop:
             raise RefrainError(
                 f"corpus.path {self.params.path}: no text is left after reading "
-                f"{len(self.files)} file(s) with corpus.normalize: {self.params.normalize}"
+                f"{len(self.files)} file(s) with corpus.normalize: {self.params.normalize}: "
+                "use other files or another normalisation"
             )
         most = self.params.max_chars or stop
         return [Placement(p.separator, min(p.start, most), min(p.stop, most), p.sha256) for p in placements]
@@ -97,9 +98,9 @@ class Corpus:
 
 
 def count_piece(normalize: str, piece: Piece) -> PieceCount:
-    """Read a piece once."""
+    """Read a piece and count its characters."""
     digest, edges = hashlib.sha256(), ["", ""]
-    counts = count_chars(NORMALIZERS[normalize](_with_edges_noted(decode_piece(piece, digest), edges)))
+    counts = count_chars(NORMALIZERS[normalize](_record_edges(decode_piece(piece, digest), edges)))
     code_points = np.flatnonzero(counts)
     found = counts[code_points]
     return PieceCount(int(found.sum()), code_points, found, digest.hexdigest(), *edges)
@@ -108,13 +109,13 @@ def count_piece(normalize: str, piece: Piece) -> PieceCount:
 def read_piece(
     normalize: str, piece: Piece, placement: Placement, digest: "hashlib._Hash | None" = None
 ) -> Iterator[str]:
-    """Chunks of a piece's text after its separator, to the piece's end; ``digest`` gets the bytes."""
+    """A piece's separator, then its text in chunks. ``digest`` is updated with the piece's bytes."""
     yield placement.separator
     yield from NORMALIZERS[normalize](decode_piece(piece, digest or hashlib.sha256()))
 
 
 def take_characters(most: int, chunks: Iterable[str]) -> Iterator[str]:
-    """Chunks of the first ``most`` characters of a text."""
+    """The first ``most`` characters of a text, in chunks."""
     for chunk in chunks:
         if most <= 0:
             return
@@ -123,7 +124,7 @@ def take_characters(most: int, chunks: Iterable[str]) -> Iterator[str]:
 
 
 def split_bounds(characters: int, split: SplitParams) -> dict[str, range]:
-    """Contiguous character ranges of the splits: fractions of the whole, rounded to the nearest."""
+    """Contiguous character ranges of the splits: fractions of the text, rounded to whole characters."""
     first = round(characters * split.train)
     second = characters if not split.test else round(characters * (split.train + split.valid))
     edges = (0, first, second, characters)
@@ -131,7 +132,7 @@ def split_bounds(characters: int, split: SplitParams) -> dict[str, range]:
 
 
 def _cut(file: TextFile) -> Iterator[FileRange]:
-    """A file in ranges, each of which begins behind a line end, or at least at a whole character."""
+    """Cut a file into ranges. Each starts after a line break, or at least with a whole character."""
     if file.size is None or not file.seekable:
         yield FileRange(file)
         return
@@ -143,16 +144,16 @@ def _cut(file: TextFile) -> Iterator[FileRange]:
     yield from (FileRange(file, *edge) for edge in pairwise([*edges, file.size]))
 
 
-def _next_cut(window: bytes) -> int:
-    """The first good place for a cut: behind a line end, or else before a byte that begins a character."""
-    if line_end := window.find(b"\n") + 1:
+def _next_cut(content: bytes) -> int:
+    """The first good place for a cut: after a line break, or else before the first byte of a character."""
+    if line_end := content.find(b"\n") + 1:
         return line_end
-    begins = (place for place, byte in enumerate(window[:4]) if byte & 0b1100_0000 != 0b1000_0000)
-    return next(begins, len(window[:4]))
+    begins = (place for place, byte in enumerate(content[:4]) if byte & 0b1100_0000 != 0b1000_0000)
+    return next(begins, len(content[:4]))
 
 
-def _with_edges_noted(chunks: Iterable[str], edges: list[str]) -> Iterator[str]:
-    """The same chunks; their first and last character are put into ``edges``."""
+def _record_edges(chunks: Iterable[str], edges: list[str]) -> Iterator[str]:
+    """Yield the same chunks and store the first and the last character of all in ``edges``."""
     for chunk in chunks:
         edges[0] = edges[0] or chunk[0]
         edges[1] = chunk[-1]

@@ -1,7 +1,7 @@
 """Download a text of the catalogue to data/raw, check it, and track it with DVC.
 
-Git ignores texts; tracked by DVC (``data/raw/NAME.dvc``), they are there in experiments, in nightly runs and
-on other machines, too.
+Git ignores texts. DVC tracks them (``data/raw/NAME.dvc``), so that experiments, nightly runs and other
+machines have them, too.
 """
 
 import argparse
@@ -16,11 +16,11 @@ from pipeline.text.catalog import fetch_text, load_catalog
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``refrain fetch``."""
-    parser.add_argument("name", help="a name that `refrain texts` shows")
+    parser.add_argument("name", help="a name that `refrain texts` lists")
 
 
 def main(name: str) -> None:
-    """Fetch a text and say how to train on it."""
+    """Fetch a text and print how to train on it."""
     path = fetch_text(name)
     track(path)
     print(f"{path}: complete. To train on it, set in params.yaml:")
@@ -28,7 +28,7 @@ def main(name: str) -> None:
 
 
 def track(path: Path) -> None:
-    """``dvc add`` a text, and ``git add`` what DVC writes about it; nothing outside a DVC repository."""
+    """``dvc add`` a text and ``git add`` the file that DVC writes. Outside a DVC repository, do nothing."""
     if not Path(".dvc").is_dir() or shutil.which("git") is None:
         return
     tracked = path.with_name(f"{path.name}.dvc")
@@ -36,4 +36,4 @@ def track(path: Path) -> None:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             reason = " ".join(result.stderr.split()) or f"status {result.returncode}"
-            raise RefrainError(f"{path} is there, but {' '.join(command[-3:])} failed: {reason}")
+            raise RefrainError(f"{path} is complete, but `{' '.join(command[-3:])}` failed: {reason}")

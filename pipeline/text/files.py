@@ -1,7 +1,7 @@
-"""Where the text is: a file, a folder, an archive or a URL.
+"""The files of a text: a single file, a folder, an archive or a URL.
 
-``corpus.path`` names one thing, which DVC watches as a whole; ``corpus.files`` chooses among the files
-inside it when it is a folder or a ``.zip``. ``.gz``, ``.bz2`` and ``.xz`` are unpacked while reading.
+DVC tracks ``corpus.path`` as a whole. If it is a folder or a ``.zip``, ``corpus.files`` selects files inside
+it. ``.gz``, ``.bz2`` and ``.xz`` files are decompressed while they are read.
 """
 
 import fnmatch
@@ -27,10 +27,10 @@ COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
 
 @dataclass(frozen=True)
 class TextFile:
-    """One file of a corpus: ``name`` for messages, ``open`` gives its bytes, unpacked.
+    """One file of a corpus. ``name`` is for messages; ``open`` returns a stream of its decompressed bytes.
 
-    ``size`` in bytes, of a packed file as it is stored, is None where it is not known without reading. Files
-    that are ``seekable`` can be read from any place.
+    ``size`` is in bytes: for ``.gz``, ``.bz2`` and ``.xz``, the compressed size; None if it is unknown before
+    reading. A ``seekable`` file can be read from any position.
     """
 
     name: str
@@ -40,10 +40,10 @@ class TextFile:
 
 
 def find_files(path: str, pattern: str | None) -> list[TextFile]:
-    """The files at ``path`` (see the module), in the order of their names.
+    """The files at ``path`` (see the module), sorted by name.
 
-    ``pattern`` is a shell pattern matched against paths inside a folder or archive; ``*`` also
-    matches ``/``. Names that begin with a dot are passed over.
+    ``pattern`` is a shell pattern for paths inside a folder or archive; ``*`` also matches ``/``. Files and
+    folders whose names start with a dot are skipped.
     """
     with reading_explained(path):
         fs, root = fsspec.url_to_fs(path)
@@ -64,8 +64,8 @@ def find_files(path: str, pattern: str | None) -> list[TextFile]:
             found = [_file(fs.unstrip_protocol(name)) for name in names]
         elif pattern:
             raise RefrainError(
-                f"corpus.files: {pattern!r} chooses among the files of a folder or .zip, "
-                f"and corpus.path {path} is neither: set it to null"
+                f"corpus.files: {pattern!r} works only with a folder or .zip, "
+                f"but corpus.path {path} is neither: set corpus.files to null"
             )
         else:
             if "http" not in fs.protocol and not fs.exists(root):
@@ -73,9 +73,9 @@ def find_files(path: str, pattern: str | None) -> list[TextFile]:
             found = [_file(path)]
     if not found:
         raise RefrainError(
-            f"corpus.path {path}: no file in it matches {pattern!r}: mend corpus.files"
+            f"corpus.path {path}: no file in it matches {pattern!r}: correct corpus.files"
             if pattern
-            else f"corpus.path {path}: there is no file in it"
+            else f"corpus.path {path}: it contains no files: choose another"
         )
     return found
 
@@ -84,7 +84,7 @@ def _chosen(names: list[str], root: str, pattern: str | None) -> list[str]:
     def wanted(name: str) -> bool:
         inside = PurePosixPath(name).relative_to(root)
         hidden = any(part.startswith(".") for part in inside.parts)
-        # ** stands for any folders, also for none.
+        # ** stands for any number of folders, including none.
         patterns = [pattern, pattern.removeprefix("**/")] if pattern else ["*"]
         return not hidden and any(fnmatch.fnmatch(str(inside), p) for p in patterns)
 
@@ -95,19 +95,19 @@ def _file(url: str) -> TextFile:
     name = url.removeprefix("file://")
     if "://" in name:
         return TextFile(name, partial(_open, url))
-    path = Path(name).absolute()  # for processes that work elsewhere
+    path = Path(name).absolute()  # for processes with another working directory
     with reading_explained(name):
         size = path.stat().st_size
     return TextFile(name, partial(_open, str(path)), size, seekable=_suffix(name) not in COMPRESSIONS)
 
 
 def _suffix(path: str) -> str:
-    """The ending of a path or URL, without what follows a question mark, in lower case."""
+    """The suffix of a path or URL in lower case, ignoring the query of a URL."""
     return PurePosixPath(urlsplit(path).path if "://" in path else path).suffix.lower()
 
 
 def _open(url: str) -> IO[bytes]:
-    # A remote file is downloaded whole before it is read, so that a lost connection is one error.
+    # Download a remote file completely before reading it, so that a lost connection is one error.
     cached = f"simplecache::{url}" if "://" in url else url
     stream: IO[bytes] = fsspec.open(cached, "rb", compression=COMPRESSIONS.get(_suffix(url))).open()
     return stream
@@ -119,24 +119,25 @@ def _local(path: str) -> str:
 
 @contextmanager
 def reading_explained(name: str) -> Iterator[None]:
-    """Turn what can go wrong while reading ``name`` into one line."""
+    """Turn errors while reading ``name`` into one line."""
     damaged = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
     try:
         yield
     except RefrainError:
         raise
     except FileNotFoundError:
-        if "://" in name:  # whatever the server's reason was, this is all that fsspec tells
+        if "://" in name:  # fsspec does not give the reason
             raise TransientError(
-                f"corpus.path {name}: nothing is there, the server refuses it, or there is no connection"
+                f"corpus.path {name}: it does not exist, the server refuses it, or there is no connection: "
+                "check the URL, or try again"
             ) from None
         raise RefrainError(
-            f"corpus.path {name}: nothing is there; `refrain texts` shows texts to fetch"
+            f"corpus.path {name} does not exist: correct it, or fetch a text that `refrain texts` lists"
         ) from None
     except damaged as error:
         raise RefrainError(f"{name}: damaged archive ({first_line(error)}): get the file again") from None
     except Exception as error:
-        # Each protocol has exceptions of its own, from packages that may not be installed. The block only
-        # reads, so whatever goes wrong in it is the source's fault.
+        # Each protocol has its own exceptions, from packages that may not be installed. The block only reads,
+        # so any error in it comes from the source.
         kind = TransientError if "://" in name else RefrainError
         raise kind(f"{name}: cannot be read: {first_line(error)}") from error

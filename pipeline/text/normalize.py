@@ -1,4 +1,4 @@
-"""Normalisations of a text in chunks. The result does not depend on where the chunks were cut."""
+"""Normalising a text chunk by chunk. The result does not depend on where the chunks are cut."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -10,10 +10,10 @@ _NON_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
 
 
 def separator(normalize: str, before: str, after: str, begins_file: bool) -> str:
-    """What comes between two pieces of a text that were normalised apart.
+    """The text between two pieces that were normalised separately.
 
-    ``before`` is the last character of the first piece and ``after`` the first of the second, both before
-    they were normalised; either is empty if there is none. A new file begins a new line.
+    ``before`` is the last character of the first piece, and ``after`` the first character of the second, both
+    before normalising. Either is empty if its piece has no text. A new file starts a new line.
     """
     if not (before and after):
         return ""
@@ -28,7 +28,7 @@ def separator(normalize: str, before: str, after: str, begins_file: bool) -> str
 
 
 def none(chunks: Iterable[str]) -> Iterator[str]:
-    """The text as it is."""
+    """The text unchanged."""
     yield from chunks
 
 
@@ -44,14 +44,13 @@ def lyrics(chunks: Iterable[str]) -> Iterator[str]:
 
 
 def letters(chunks: Iterable[str]) -> Iterator[str]:
-    """Every run of non-letters becomes one space; both ends stripped; lower case.
+    """Lower-case letters. Each run of other characters becomes one space; both ends are stripped.
 
-    Letters are Unicode's, with the marks that combine with them, so that a text in any script keeps its
-    words.
+    All Unicode letters and combining marks count as letters, so a text in any script keeps its words.
     """
     started = gap = False
     for chunk in chunks:
-        # str.lower() looks at the letters around a capital sigma, which may lie in other chunks.
+        # str.lower() depends on the letters around a capital sigma, which may be in other chunks.
         spaced = _NON_LETTERS.sub(" ", chunk.replace("Σ", "σ").lower())
         words = spaced.strip(" ")
         if not words:

@@ -13,7 +13,7 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class FileRange:
-    """Bytes ``start`` to ``stop`` of a file; None: to its end."""
+    """Bytes ``start`` to ``stop`` of a file. ``stop`` None: to its end."""
 
     file: TextFile
     start: int = 0
@@ -25,20 +25,20 @@ Piece = tuple[FileRange, ...]
 
 
 def decode_piece(piece: Piece, digest: "hashlib._Hash") -> Iterator[str]:
-    """Chunks of a piece's text, none of them empty; ``digest`` gets its bytes."""
+    """A piece's text in non-empty chunks. ``digest`` is updated with the piece's bytes."""
     text = ""
     for file_range in piece:
         for number, chunk in enumerate(decode_range(file_range, digest)):
             if text and not number and not text.endswith("\n"):
-                yield "\n"  # two files never run together in one line
+                yield "\n"  # a new file starts a new line
             text = chunk
             yield chunk
 
 
 def decode_range(file_range: FileRange, digest: "hashlib._Hash") -> Iterator[str]:
-    """Decode UTF-8, with or without BOM, in chunks, none of them empty; ``digest`` gets the bytes.
+    """Decode UTF-8, with or without BOM, in non-empty chunks. ``digest`` is updated with the bytes.
 
-    Raises :class:`RefrainError` naming file and byte offset where it is not UTF-8.
+    Raises :class:`RefrainError`, naming the file and the byte offset, if it is not UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset, stop = file_range.start, file_range.stop

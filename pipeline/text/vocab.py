@@ -27,7 +27,7 @@ Ids = NDArray[np.uint32]
 class Vocab:
     """Characters in the order of their ids, with their counts in the training split.
 
-    ``<unk>``, where there is one, is id 0 and counts the training characters it stands for.
+    ``<unk>``, if there is one, has id 0. Its count is the number of training characters that it stands for.
     """
 
     chars: tuple[str, ...]
@@ -43,7 +43,7 @@ class Vocab:
 
     @cached_property
     def _ids(self) -> Ids:
-        """Ids by code point; characters outside the vocabulary have ``<unk>``'s, or len(self)."""
+        """Ids by code point. Unknown characters have the id of ``<unk>``, or else ``len(self)``."""
         first = 0 if self.unk_id is None else 1
         table = np.full(CODE_POINTS, len(self) if self.unk_id is None else self.unk_id, np.uint32)
         known = [ord(char) for char in self.chars[first:]]
@@ -53,24 +53,24 @@ class Vocab:
     def encode(self, text: str) -> Ids:
         """Ids of the characters of ``text``, shape ``(len(text),)``.
 
-        Raises :class:`RefrainError` naming the characters outside a vocabulary without ``<unk>``.
+        Raises :class:`RefrainError`, naming the unknown characters, if the vocabulary has no ``<unk>``.
         """
         ids = self._ids[code_points(text)]
         if self.unk_id is None and (ids == len(self)).any():
             raise RefrainError(
                 f"not in the vocabulary: {describe(self.missing(text))}: set vocab.unk: true, "
-                "or give corpus.split.train more of the text"
+                "or raise corpus.split.train"
             )
         return ids
 
     def encode_prefix(self, prefix: str, allow_unk: bool) -> list[int]:
         """Ids of a prefix to continue.
 
-        Raises :class:`RefrainError` if it is empty, or naming its characters outside the vocabulary unless
+        Raises :class:`RefrainError` if it is empty, or if it has characters outside the vocabulary, unless
         ``allow_unk`` lets ``<unk>`` stand for them.
         """
         if not prefix:
-            raise RefrainError("the prefix is empty: a model needs at least one character to start from")
+            raise RefrainError("the prefix is empty: a model needs at least one character to continue")
         missing = self.missing(prefix)
         if missing and (self.unk_id is None or not allow_unk):
             hint = (
@@ -85,7 +85,7 @@ class Vocab:
         return [int(i) for i in self.encode(prefix)]
 
     def missing(self, text: str) -> list[str]:
-        """Characters of ``text`` outside the vocabulary, each once, by code point."""
+        """Characters of ``text`` outside the vocabulary, each once, sorted by code point."""
         return sorted(set(text) - set(self.chars))
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -94,7 +94,7 @@ class Vocab:
 
 
 def check_prefixes(params: Params, vocab: Vocab) -> None:
-    """Raise :class:`RefrainError` if a prefix cannot be encoded: before the training, not after it."""
+    """Raise :class:`RefrainError` if a prefix cannot be encoded. Called before training, not after it."""
     for prefix in params.generate.prefixes:
         try:
             vocab.encode_prefix(prefix, params.generate.allow_unk)
@@ -114,7 +114,7 @@ def code_points(text: str) -> NDArray[np.uint32]:
 
 
 def describe(chars: list[str], most: int = 10) -> str:
-    """Characters as a person can find them: each with its code point."""
+    """A readable list of characters with their code points."""
     shown = ", ".join(f"{char!r} (U+{ord(char):04X})" for char in chars[:most])
     return shown + (f" and {len(chars) - most} more" if len(chars) > most else "")
 
@@ -131,7 +131,7 @@ def count_chars(chunks: Iterable[str]) -> NDArray[np.int64]:
 def vocab_from_counts(counts: NDArray[np.int64], *, unk: bool, min_count: int) -> Vocab:
     """Vocabulary of the characters counted at least ``min_count`` times.
 
-    Ids follow falling count, then code point; ``<unk>`` comes before all of them.
+    Ids are sorted by falling count, then by code point. ``<unk>`` comes first.
     """
     kept = np.flatnonzero(counts >= max(min_count, 1))
     if not len(kept):
@@ -146,9 +146,9 @@ def vocab_from_counts(counts: NDArray[np.int64], *, unk: bool, min_count: int) -
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a piece of the corpus lies in the whole text: characters ``start`` to ``stop``.
+    """The position of a piece of the corpus in the whole text: characters ``start`` to ``stop``.
 
-    They begin with its ``separator``, which may be empty. ``sha256`` is that of the piece's bytes.
+    They start with the piece's ``separator``, which may be empty. ``sha256`` is the digest of its bytes.
     """
 
     separator: str
@@ -159,7 +159,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class VocabFile:
-    """A vocabulary as it is stored: with its file's SHA-256 and the places of the corpus's pieces."""
+    """A stored vocabulary, with the SHA-256 of its file and the positions of the corpus's pieces."""
 
     vocab: Vocab
     sha256: str
@@ -167,13 +167,13 @@ class VocabFile:
 
     @property
     def corpus_characters(self) -> int:
-        """Characters of the whole text, as it is encoded."""
+        """The number of characters in the whole text, after normalising and cutting at ``max_chars``."""
         return self.placements[-1].stop
 
     @property
     def corpus_sha256(self) -> str:
-        """Of a single piece, the SHA-256 of its bytes, as ``sha256sum`` prints it; of several, that of
-        theirs.
+        """The SHA-256 of the text: of its bytes if it is one piece, as ``sha256sum`` prints it, else of the
+        SHA-256s of all pieces.
         """
         if len(self.placements) == 1:
             return self.placements[0].sha256
@@ -183,7 +183,7 @@ class VocabFile:
 
 
 def write_vocab(path: Path, vocab: Vocab, placements: Iterable[Placement]) -> None:
-    """Write columns ``id``, ``char``, ``count``, and the corpus's pieces as metadata."""
+    """Write columns ``id``, ``char``, ``count``, and the positions of the corpus's pieces as metadata."""
     metadata = {"placements": [astuple(placement) for placement in placements]}
     table = pa.table(
         {
@@ -197,7 +197,7 @@ def write_vocab(path: Path, vocab: Vocab, placements: Iterable[Placement]) -> No
 
 
 def read_vocab(path: Path) -> VocabFile:
-    """Read what :func:`write_vocab` wrote; :class:`RefrainError` if it is absent or damaged."""
+    """Read a vocabulary. Raise :class:`RefrainError` if it is missing or damaged."""
     try:
         table = pq.read_table(path)
         metadata = json.loads(table.schema.metadata[b"refrain"])
@@ -205,9 +205,9 @@ def read_vocab(path: Path) -> VocabFile:
         columns: dict[str, list[Any]] = table.to_pydict()
         ids, chars, counts = columns["id"], columns["char"], columns["count"]
     except FileNotFoundError:
-        raise RefrainError(f"{path} is not there: run `dvc repro build_vocab`") from None
+        raise RefrainError(f"{path} is missing: run `dvc repro build_vocab`") from None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise RefrainError(f"{path} is damaged ({error}): run `dvc repro --force build_vocab`") from None
     if ids != list(range(len(ids))):
-        raise RefrainError(f"{path}: ids do not run from 0: run `dvc repro --force build_vocab`")
+        raise RefrainError(f"{path}: ids do not count up from 0: run `dvc repro --force build_vocab`")
     return VocabFile(Vocab(tuple(chars), tuple(counts)), file_sha256(path), placements)

@@ -1,4 +1,4 @@
-"""Pieces of a text handled side by side: in this process, on a local Dask cluster, or on the user's own."""
+"""Processing pieces of a text: in this process, on a local Dask cluster, or on the user's Dask cluster."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10
 
 KEEP_FREED_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 27), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
-"""Settings of glibc: a chunk of text needs as much memory as the one before it has freed. By Dask's settings
-it would go back to the system and be fetched again, at half the speed.
+"""Settings of glibc. Each chunk of text needs the memory that the previous one has freed. With Dask's
+settings, memory would go back to the system and be requested again, which halves the speed.
 """
 
 T = TypeVar("T")
@@ -28,16 +28,15 @@ class ParallelMap(Protocol):
     """Like ``map``: results come in the order of the items."""
 
     def __call__(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        """Results of ``function``."""
+        """The results of ``function`` for all ``items``."""
 
 
 @contextmanager
 def parallel_map(runtime: RuntimeParams) -> Iterator[ParallelMap]:
-    """A ``map`` over as many processes as ``runtime`` names.
+    """A ``map`` over as many processes as ``runtime`` asks for.
 
-    If a process dies, others redo its unfinished work, and its results that were not handed over yet. Raises
-    :class:`RefrainError` if they die again and again, :class:`TransientError` if the scheduler cannot be
-    reached.
+    If a process dies, others redo its unfinished work, and the results that nobody has collected yet. Raises
+    :class:`RefrainError` if processes keep dying, :class:`TransientError` if the scheduler cannot be reached.
     """
     if runtime.text_workers == 1 and not runtime.text_scheduler:
         yield lambda function, items: _with_progress(map(function, items), len(items))
@@ -62,15 +61,15 @@ def _results(
     except KilledWorker as error:
         other = "text_scheduler: null" if runtime.text_scheduler else "text_workers: 1"
         raise RefrainError(
-            f"a process that reads text died {error.allowed_failures + 1} times over the same piece: see "
+            f"a process that reads text died {error.allowed_failures + 1} times on the same piece: check "
             f"whether memory runs out, or set runtime.{other}"
         ) from None
 
 
 @contextmanager
 def _client(runtime: RuntimeParams) -> Iterator["Client"]:
-    """A client of the user's scheduler, or of processes that end with it."""
-    # Only here: they take half a second to load.
+    """A client of the user's scheduler, or of local processes that end when the client closes."""
+    # Imported here: they take half a second to load.
     import dask
     from distributed import Client, LocalCluster
 
@@ -90,13 +89,13 @@ def _client(runtime: RuntimeParams) -> Iterator["Client"]:
             client = stack.enter_context(Client(address, timeout=CONNECT_SECONDS))
         except OSError as error:
             scheduler, count = runtime.text_scheduler, runtime.text_workers
-            what = f"scheduler {scheduler}" if scheduler else f"workers {count}"
+            what = f"scheduler: cannot reach {scheduler}" if scheduler else f"workers: cannot start {count}"
             raise TransientError(f"runtime.text_{what}: {first_line(error)}") from None
         yield client
 
 
 def _with_progress(results: Iterator[R], pieces: int) -> Iterator[R]:
-    """The same results, with a progress line on terminals if there are several."""
+    """The same results, with a progress bar on a terminal if there are several pieces."""
     return iter(
         tqdm(results, total=pieces, unit=" pieces", leave=False, disable=None if pieces > 1 else True)
     )

@@ -1,7 +1,8 @@
-"""Checkpoints: everything a training needs to go on as if it had never stopped.
+"""Checkpoints: everything that a training needs to continue as if it had never stopped.
 
-One safetensors file a model, written atomically outside DVC's outputs, which DVC deletes before a stage runs.
-It carries a fingerprint of all that determines the result, and only a training with the same reads it.
+Each model has one safetensors file, written atomically. It is not a DVC output, because DVC deletes outputs
+before it runs a stage. The file contains a fingerprint of everything that determines the result. Only a
+training with the same fingerprint reads it.
 """
 
 import hashlib
@@ -20,28 +21,28 @@ log = logging.getLogger(__name__)
 
 
 def fingerprint(**inputs: object) -> str:
-    """Identity of a training: what determines its result, the code of the stage train included."""
+    """A digest of everything that determines a training's result, including the code of the stage train."""
     content = json.dumps([inputs, program_digest("pipeline.stages.train")], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def write_checkpoint(path: Path, state: dict[str, Any], identity: str) -> None:
-    """Write tensors, and values that fit JSON, atomically."""
+    """Write tensors and JSON-serialisable values, atomically."""
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     values = {name: value for name, value in state.items() if name not in tensors}
     write_tensors(path, tensors, {"fingerprint": identity, "values": values})
 
 
 def read_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
-    """What :func:`write_checkpoint` wrote; None if it is absent, damaged, or another training's."""
+    """What :func:`write_checkpoint` wrote, or None if it is missing, damaged, or from another training."""
     try:
         metadata = read_metadata(path)
         if metadata["fingerprint"] != identity:
-            log.info("%s is of other parameters, code or text: starting anew", path)
+            log.info("%s belongs to other parameters, code or text: starting from scratch", path)
             return None
         return {**read_tensors(path), **metadata["values"]}
     except FileNotFoundError:
         return None
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        log.info("%s is damaged (%s): starting anew", path, error)
+        log.info("%s is damaged (%s): starting from scratch", path, error)
         return None

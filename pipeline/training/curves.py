@@ -11,9 +11,9 @@ from pipeline.training.state import Epoch
 
 
 class Curves:
-    """Writes ``metrics.json``, ``plots/`` and ``samples.jsonl`` in a model's report folder.
+    """Writes ``metrics.json``, ``plots/`` and ``samples.jsonl`` to a model's report folder.
 
-    The files hold no times: the same training writes the same bytes.
+    The files contain no times, so the same training writes the same bytes.
     """
 
     def __init__(self, folder: Path, prefixes: list[str]) -> None:

@@ -10,23 +10,24 @@ from pipeline.training.ranks import Ranks
 
 
 class Gradients:
-    """Computes the gradients of a minibatch's mean loss by ``model``'s weights.
+    """Computes the gradients of a minibatch's mean loss with respect to ``model``'s weights.
 
-    ``accumulate`` groups of lanes are read one after the other. Each of the ``ranks`` computes the gradients
-    of its own lanes; added up, they are those of the whole minibatch.
+    Lanes are read in ``accumulate`` groups, one after the other. Each rank computes the gradients of its own
+    lanes. The sum over all ranks is the gradient of the whole minibatch.
     """
 
     def __init__(self, model: CharLM, accumulate: int, ranks: Ranks) -> None:
         self._model, self._accumulate, self._ranks = model, accumulate, ranks
 
     def compute(self, inputs: Tensor, labels: Tensor, start: State) -> tuple[Tensor, Tensor | int, State]:
-        """Leave the gradients in the weights' ``grad``.
+        """Store the gradients in the ``grad`` of the weights.
 
         Returns the mean loss over the whole minibatch, its number of characters, and the detached state in
-        which this rank's lanes end. ``start`` is the state in which they begin.
+        which this rank's lanes end. They start in ``start``.
         """
         self._model.zero_grad()
-        # Alone, a group counts by its share; with other ranks by its characters, until all are added up.
+        # With one rank, weight each group by its share of the characters. With several, weight it by its
+        # number of characters: _over_all_ranks divides by the total.
         whole = labels.numel() if self._ranks.size == 1 else 1
         loss, ends = labels.new_zeros((), dtype=torch.float32), []
         for group in lane_groups(inputs.shape[1], self._accumulate):
@@ -36,7 +37,7 @@ class Gradients:
             (group_loss * share).backward()
             loss += group_loss.detach() * share
             ends.append(detach(end))
-        if not ends:  # fewer lanes are left than there are ranks
+        if not ends:  # this rank has no lanes, because the minibatch has fewer lanes than there are ranks
             for weight in self._model.parameters():
                 weight.grad = torch.zeros_like(weight)
         end = tuple(torch.cat(parts, dim=1) for parts in zip(*ends, strict=True)) if ends else start
@@ -45,7 +46,7 @@ class Gradients:
         return *self._over_all_ranks(loss, labels), end
 
     def _over_all_ranks(self, loss: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Make sums over this rank's characters means over those of all ranks."""
+        """Turn sums over this rank's characters into means over the characters of all ranks."""
         characters = torch.tensor(float(labels.numel()), device=labels.device)
         gradients = memory_order_gradients(self._model.parameters())
         self._ranks.add_up([*gradients, loss, characters])
@@ -54,6 +55,6 @@ class Gradients:
 
 
 def lane_groups(lanes: int, most: int) -> list[slice]:
-    """``lanes`` in at most ``most`` groups of nearly one size, none of them empty."""
+    """Divide ``lanes`` into at most ``most`` non-empty groups of nearly equal size."""
     count = min(most, lanes)
     return [slice(lanes * i // count, lanes * (i + 1) // count) for i in range(count)]

@@ -11,12 +11,12 @@ from pipeline.text.vocab import Vocab
 
 
 def validator(model: CharLM, text: Text) -> Callable[[], float] | None:
-    """Validation perplexity of the model as it is, or None if there is no validation text."""
+    """A function that computes validation perplexity, or None if there is no validation text."""
     return (lambda: score(model, text).perplexity) if len(text) > 1 else None
 
 
 def sampler(model: CharLM, vocab: Vocab, params: SampleParams) -> Callable[[], tuple[str, ...]]:
-    """Greedy continuations of the sample prefixes by the model as it is."""
+    """A function that continues the sample prefixes greedily."""
     prefixes = [vocab.encode_prefix(text, allow_unk=True) for text in params.prefixes]
 
     def sample() -> tuple[str, ...]:

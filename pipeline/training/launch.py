@@ -1,4 +1,4 @@
-"""Starts a training on several processes of this machine, as torchrun does."""
+"""Start training in several processes on this machine, as torchrun does."""
 
 import logging
 import os
@@ -11,19 +11,19 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from pipeline.device import CORES
 from pipeline.errors import RefrainError
-from pipeline.training.ranks import GIVE_UP
+from pipeline.training.ranks import STOP_AGENT_SIGNAL
 
 RESTARTS = 3
 
 
 def launch_processes(processes: int, threads: int | None, *arguments: str) -> None:
-    """Run ``python arguments`` in several processes; a signal that ends them ends this process, too.
+    """Run ``python arguments`` in several processes. A signal that ends them also ends this process.
 
-    PyTorch's elastic agent starts all of them again if one dies. Raises :class:`RefrainError` if that happens
+    If one dies, PyTorch's elastic agent restarts all of them. Raises :class:`RefrainError` if that happens
     more than :data:`RESTARTS` times.
     """
-    # Otherwise each process would take all cores; a store that survives a restart would hand out the
-    # addresses of dead processes (pytorch/pytorch#135712); and the agent would log more than users need.
+    # Without these settings, each process would use all cores, a store that survives a restart would hand out
+    # addresses of dead processes (pytorch/pytorch#135712), and the agent would log more than users need.
     os.environ["OMP_NUM_THREADS"] = str(max(1, (threads or CORES) // processes))
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     logging.disable(logging.WARNING)
@@ -40,8 +40,8 @@ def launch_processes(processes: int, threads: int | None, *arguments: str) -> No
     try:
         elastic_launch(config, sys.executable)(*arguments)
     except SignalException as received:
-        # A rank that met an error which people must mend has said so, and sent GIVE_UP.
-        sys.exit(1 if received.sigval == GIVE_UP else 128 + received.sigval)
+        # A rank with an error that users must fix has already printed it and sent STOP_AGENT_SIGNAL.
+        sys.exit(1 if received.sigval == STOP_AGENT_SIGNAL else 128 + received.sigval)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         how = (
@@ -50,6 +50,6 @@ def launch_processes(processes: int, threads: int | None, *arguments: str) -> No
             else f"with status {failure.exitcode}"
         )
         raise RefrainError(
-            f"process {rank} of the training died {RESTARTS + 1} times, the last time {how}: see whether "
+            f"process {rank} of the training died {RESTARTS + 1} times, the last time {how}: check whether "
             "memory runs out, or set runtime.processes: 1"
         ) from None

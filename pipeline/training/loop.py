@@ -22,12 +22,12 @@ from pipeline.training.optim import Optimizer, learning_rate_at
 from pipeline.training.ranks import ONE_RANK, Ranks
 from pipeline.training.state import Epoch, History, KeptWeights, LaneStates, RandomStates, Stateful
 
-AGREE_STEPS = 10
-"""Steps between two times at which several ranks ask one another whether a checkpoint is due."""
+CHECKPOINT_POLL_STEPS = 10
+"""How often, in steps, several ranks ask each other whether a checkpoint is due."""
 
 
 class Stopped(Exception):
-    """Training was asked to stop by a signal, and has saved its state."""
+    """A signal has asked training to stop, and training has saved its state."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -36,12 +36,12 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the loop calls.
+    """Functions that the loop calls.
 
-    ``validate`` returns the validation perplexity, ``sample`` texts. ``save`` stores the state of the
-    training. ``step_done`` gets, after each step, the characters whose losses were read since the last call,
-    and the epoch's mean loss so far, or None between two readings. ``epoch_done`` gets each epoch, those
-    before the checkpoint that a training goes on from included.
+    ``validate`` returns the validation perplexity, ``sample`` returns texts, ``save`` stores the state of the
+    training. After each step, ``step_done`` gets the number of characters whose losses were read since the
+    last call, and the epoch's mean loss so far, or None if no losses were read. After each epoch,
+    ``epoch_done`` gets the epoch. If training resumes, it first gets the epochs before the checkpoint.
     """
 
     validate: Callable[[], float] | None
@@ -52,10 +52,10 @@ class Hooks:
 
 
 class Trainer:
-    """Trains ``model`` on ``text``. All that changes from step to step is in ``parts``.
+    """Trains ``model`` on ``text``. Everything that changes from step to step is in ``parts``.
 
-    With several ranks, each trains its share of the lanes and does everything else like the others; ``text``
-    and the results of ``hooks`` are the same on each.
+    With several ranks, each trains on its share of the lanes. They do everything else in the same way:
+    ``text`` and the results of ``hooks`` are the same on all ranks.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Trainer:
     def run(self) -> dict[str, Tensor]:
         """Train to the end and return the weights to keep.
 
-        Raises :class:`RefrainError` if the loss stops being finite, :class:`Stopped` on SIGINT and SIGTERM.
+        Raises :class:`RefrainError` if the loss is not finite, :class:`Stopped` on SIGINT and SIGTERM.
         """
         self.model.train()
         self.saved_at = time.monotonic()
@@ -106,12 +106,12 @@ class Trainer:
         return self.weights.kept()
 
     def is_finished(self) -> bool:
-        """Whether all epochs are done, or patience is exhausted."""
+        """Whether all epochs are done, or patience has run out."""
         out_of_patience = self.history.is_out_of_patience(self.params.patience)
         return self.totals.epoch > self.params.epochs or out_of_patience
 
     def minibatches(self) -> Iterator[Minibatch]:
-        """This rank's share of the minibatches of the current epoch that are still to do."""
+        """This rank's share of the remaining minibatches of the current epoch."""
         return self.sampling.minibatches(
             self.text,
             self.params.batch_size,
@@ -121,7 +121,7 @@ class Trainer:
         )
 
     def step(self, inputs: Tensor, labels: Tensor) -> None:
-        """One minibatch: gradients, a step of the optimiser, and now and then a look at the losses."""
+        """Train on one minibatch: compute gradients, update the weights and, now and then, read losses."""
         start = (
             self.lanes.states if self.sampling.carries_state else self.model.initial_state(inputs.shape[1])
         )
@@ -137,13 +137,13 @@ class Trainer:
             self.hooks.step_done(0, None)
 
     def finish_epoch(self) -> None:
-        """Evaluate, sample and report where that is due, then begin the next epoch."""
+        """Evaluate, sample and report if they are due, then start the next epoch."""
         epoch, every = self.totals.epoch, self.params.sample.every
         train_perplexity = perplexity_of(self.totals.mean_loss())
         valid = None
         if self.hooks.validate and (epoch == self.params.epochs or epoch % self.params.evaluate_every == 0):
             valid = self.hooks.validate()
-            self.weights.consider(valid, self.history)
+            self.weights.keep_if_best(valid, self.history)
         samples = self.hooks.sample() if every and epoch % every == 0 else ()
         self.history.epochs.append(Epoch(epoch, train_perplexity, valid, samples))
         self.hooks.epoch_done(self.history.epochs[-1])
@@ -152,27 +152,27 @@ class Trainer:
 
     @property
     def steps_done(self) -> int:
-        """Steps of the optimiser since the start of the training."""
+        """Optimiser steps since the start of training."""
         return (self.totals.epoch - 1) * self.steps_per_epoch + self.totals.steps_done
 
     def checkpoint_is_due(self, signals: list[int]) -> bool:
-        """Whether it is time to save, or a signal asks for the end; the same on all ranks."""
+        """Whether it is time to save, or a signal has asked to stop. All ranks get the same answer."""
         due = bool(signals) or time.monotonic() - self.saved_at >= self.runtime.checkpoint_seconds
         if self.ranks.size == 1:
             return due
-        return self.steps_done % AGREE_STEPS == 0 and self.ranks.any_rank(due, self.model.device)
+        return self.steps_done % CHECKPOINT_POLL_STEPS == 0 and self.ranks.any_rank(due, self.model.device)
 
     def save(self, signals: list[int]) -> None:
-        """Store the state; then raise :class:`Stopped` if any rank has received a signal."""
+        """Save the state, then raise :class:`Stopped` if any rank has received a signal."""
         self.hooks.save(self.state_dict())
         self.saved_at = time.monotonic()
         if self.ranks.any_rank(bool(signals), self.model.device):
             raise Stopped(signals[0] if signals else signal.SIGTERM)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of all parts between two minibatches: tensors, and values that fit JSON, by name.
+        """The state of all parts between two minibatches: tensors and JSON-serialisable values, by name.
 
-        Raises :class:`RefrainError` rather than return one whose loss is not finite.
+        Raises :class:`RefrainError` if the loss is not finite.
         """
         self.totals.flush_losses()
         return {
@@ -182,7 +182,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave in the same training."""
+        """Resume from what :meth:`state_dict` returned in the same training."""
         for name, part in self.parts.items():
             prefix = f"{name}."
             part.load_state_dict(
@@ -194,7 +194,7 @@ class Trainer:
 
 @contextmanager
 def received_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them."""
+    """Collect SIGINT and SIGTERM, which would otherwise end the process."""
     received: list[int] = []
 
     def receive(number: int, _: FrameType | None) -> None:

@@ -14,10 +14,10 @@ from pipeline.params.train import TrainParams
 
 
 class Optimizer:
-    """SGD, Adam (Kingma & Ba, 2015) or AdamW (Loshchilov & Hutter, 2019), with PyTorch's other defaults.
+    """SGD, Adam (Kingma & Ba, 2015) or AdamW (Loshchilov & Hutter, 2019), otherwise with PyTorch's defaults.
 
-    PyTorch's fused functions do the arithmetic. Its classes around them load PyTorch's compiler, which takes
-    a second and 75 MB.
+    PyTorch's fused functions do the arithmetic. PyTorch's optimiser classes are not used: they load its
+    compiler, which takes a second and 75 MB.
     """
 
     def __init__(self, params: TrainParams, parameters: Iterable[nn.Parameter]) -> None:
@@ -31,10 +31,10 @@ class Optimizer:
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> Tensor:
-        """Move the weights along their gradients, which must all be there.
+        """Update the weights by their gradients. Every weight must have one.
 
         Gradients are scaled so that their global norm is at most ``clip`` (Pascanu et al., 2013). Returns the
-        norm before that, still on the device.
+        norm before scaling, still on the device.
         """
         gradients = memory_order_gradients(self._parameters)
         norm = nn.utils.get_total_norm(gradients)
@@ -56,20 +56,20 @@ class Optimizer:
         return norm
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that changes from step to step, by name."""
+        """Everything that changes from step to step, by name."""
         kinds = {"mean": self._means, "square": self._squares, "step": self._steps}
         return {f"{index}.{name}": t for name, kind in kinds.items() for index, t in enumerate(kind)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Undo :meth:`state_dict`."""
+        """Restore what :meth:`state_dict` returned."""
         for name, tensor in self.state_dict().items():
             tensor.copy_(state[name])
 
 
 def memory_order_gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
-    """The gradients of all parameters, which must be there, each contiguous in memory.
+    """The gradients of all parameters, each contiguous in memory. Every parameter must have one.
 
-    Those of the transposed input weights are transposed, so that nothing is copied.
+    Gradients of transposed input weights are transposed back, so that nothing is copied.
     """
     return [_memory_order(_gradient(parameter)) for parameter in parameters]
 
@@ -85,7 +85,7 @@ def _memory_order(matrix: Tensor) -> Tensor:
 
 
 def learning_rate_at(params: TrainParams, step: int, total_steps: int) -> float:
-    """The learning rate of step ``step`` (from 0): a linear warm-up, then constant or half a cosine to 0."""
+    """The learning rate of step ``step`` (from 0): a linear warm-up, then constant or a half cosine to 0."""
     if step < params.warmup_steps:
         return params.learning_rate * (step + 1) / params.warmup_steps
     if params.schedule == "constant":

@@ -11,11 +11,11 @@ from pipeline.training.progress_line import ProgressLine
 from pipeline.training.state import Epoch
 
 LOG_SECONDS = 10
-"""Seconds after which a log gets its next line, at the end of an epoch."""
+"""An epoch without samples writes a line to the log only if the last line is at least this old."""
 
 
 class Progress:
-    """Shows how far a training is, and measures its speed."""
+    """Shows how far a training has come, and measures its speed."""
 
     def __init__(self, model: str, epochs: int, prefixes: list[str]) -> None:
         self._model, self._epochs, self._prefixes = model, epochs, prefixes
@@ -25,7 +25,7 @@ class Progress:
         self._started = self._logged = time.monotonic()
 
     def start(self, steps_per_epoch: int, steps_done: int) -> None:
-        """Begin to count, with ``steps_done`` of all steps behind it."""
+        """Start counting, with ``steps_done`` steps already done."""
         self._resumed = steps_done > 0
         self._bar = tqdm(
             desc=self._model,
@@ -38,7 +38,7 @@ class Progress:
         self._started = self._logged = time.monotonic()
 
     def step(self, characters: int, loss: float | None) -> None:
-        """One step more; ``loss`` is the epoch's mean so far, or None if it was not read."""
+        """Count one step. ``loss`` is the epoch's mean so far, or None if it was not read."""
         self._characters += characters
         if self._bar is not None:
             self._bar.update()
@@ -46,7 +46,7 @@ class Progress:
                 self._bar.set_postfix(nats=f"{loss:.3f}", refresh=False)
 
     def epoch(self, epoch: Epoch) -> None:
-        """One epoch more. Those before the checkpoint that a training goes on from are passed over."""
+        """Report one epoch. Epochs before the checkpoint from which training resumes are ignored."""
         if self._bar is None:
             return
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""The line that a training writes to its log now and then: how it looks, and how to read it back."""
+"""The line that training writes to its log now and then, and how to parse it."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ LINE = re.compile(
 
 @dataclass(frozen=True)
 class ProgressLine:
-    """Where a training is. ``valid_perplexity`` is None where the epoch was not evaluated."""
+    """The progress of a training. ``valid_perplexity`` is None if the epoch was not evaluated."""
 
     model: str
     epoch: int
@@ -29,7 +29,7 @@ class ProgressLine:
 
 
 def parse(line: str) -> ProgressLine | None:
-    """Undo ``str``; None for any other line."""
+    """The progress that a line shows, or None for any other line."""
     match = LINE.fullmatch(line)
     if not match:
         return None

@@ -1,7 +1,7 @@
 """Training on several processes (ranks): which lanes each has, and how they exchange values.
 
-Every rank has the whole model and a share of the lanes. The gradients of all ranks, added up, are those of
-the whole minibatch, so all ranks change their weights alike.
+Every rank has the whole model and a share of the lanes. The sum of the gradients of all ranks is the gradient
+of the whole minibatch, so all ranks update their weights in the same way.
 """
 
 import atexit
@@ -25,22 +25,22 @@ from pipeline.errors import RefrainError, is_for_user
 T = TypeVar("T")
 
 RANK_TIMEOUT = timedelta(hours=2)
-"""How long ranks wait for one another while rank 0 evaluates or writes. If one dies, the agent ends all."""
+"""How long ranks wait for rank 0 to evaluate or write. If a rank dies, the agent stops all others."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """``size`` processes, of which this is number ``rank``. With one, every method is free of cost."""
+    """``size`` processes; this one is number ``rank``. With a single process, every method is free."""
 
     rank: int = 0
     size: int = 1
 
     def share(self, count: int) -> slice:
-        """This rank's share of ``count`` lanes; shares differ by one at most."""
+        """This rank's share of ``count`` lanes. Shares differ by at most one lane."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
-        """Replace contiguous tensors of one type by their sums over all ranks, the same bits on each."""
+        """Replace contiguous tensors of one dtype by their sums over all ranks. All get the same bits."""
         if self.size == 1:
             return
         flat = torch.cat([tensor.flatten() for tensor in tensors])
@@ -57,7 +57,7 @@ class Ranks:
         return bool(flag.item())
 
     def gather(self, value: T) -> list[T]:
-        """The values of all ranks, in their order."""
+        """The values of all ranks, in the order of the ranks."""
         if self.size == 1:
             return [value]
         values: list[T | None] = [None] * self.size
@@ -65,7 +65,7 @@ class Ranks:
         return values  # type: ignore[return-value]
 
     def on_first_rank(self, compute: Callable[[], T]) -> T:
-        """What ``compute`` returns on rank 0, on all ranks; the others wait for it."""
+        """Run ``compute`` on rank 0 and return its result on all ranks. The others wait for it."""
         if self.size == 1:
             return compute()
         values = [compute() if self.rank == 0 else None]
@@ -76,10 +76,10 @@ class Ranks:
 ONE_RANK = Ranks()
 
 PR_SET_PDEATHSIG = 1
-"""From <sys/prctl.h>: choose the signal that this process gets when its parent dies."""
+"""From <sys/prctl.h>: set the signal that this process gets when its parent dies."""
 
-GIVE_UP = signal.SIGQUIT
-"""Sent by a rank to the agent that started it, so that the agent does not start it again."""
+STOP_AGENT_SIGNAL = signal.SIGQUIT
+"""The signal that a rank sends to its agent, so that the agent does not restart it."""
 
 
 def started_by_torchrun() -> bool:
@@ -88,16 +88,16 @@ def started_by_torchrun() -> bool:
 
 
 def device_of_rank(device: torch.device) -> torch.device:
-    """The device of this rank: of several CUDA devices, one for each rank on the machine.
+    """The device of this rank. Each rank on a machine gets its own CUDA device.
 
-    Raises :class:`RefrainError` if there are too few.
+    Raises :class:`RefrainError` if there are too few CUDA devices.
     """
     if not started_by_torchrun() or device.type == "cpu":
         return device
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if device.type != "cuda" or number >= count:
         raise RefrainError(
-            f"runtime.processes: each needs a CUDA device of its own, and this machine has {count}: "
+            f"runtime.processes: each process needs its own CUDA device, and this machine has {count}: "
             "lower it, or set runtime.device: cpu"
         )
     torch.cuda.set_device(number)
@@ -106,10 +106,10 @@ def device_of_rank(device: torch.device) -> torch.device:
 
 @contextmanager
 def join_ranks(device: torch.device) -> Iterator[Ranks]:
-    """Connect to the other processes that torchrun started, by NCCL on CUDA, else by gloo.
+    """Connect to the other processes that torchrun started: with NCCL on CUDA, else with gloo.
 
-    An error that users must mend ends all ranks on this machine; after any other error, the agent starts them
-    all again. If the agent dies, its ranks end.
+    An error that users must fix stops all ranks on this machine. After any other error, the agent restarts
+    all ranks. If the agent dies, its ranks stop.
     """
     if not started_by_torchrun():
         yield ONE_RANK
@@ -124,11 +124,11 @@ def join_ranks(device: torch.device) -> Iterator[Ranks]:
     except Exception as error:
         if is_for_user(error):
             if os.getppid() == agent:
-                atexit.register(os.kill, agent, GIVE_UP)
+                atexit.register(os.kill, agent, STOP_AGENT_SIGNAL)
             if rank:
-                time.sleep(3)  # most errors come to all ranks: one line is enough
+                time.sleep(3)  # let rank 0 report first: most errors hit all ranks, and one line is enough
         elif isinstance(error, dist.DistError) or "gloo" in str(error):
-            sys.exit(1)  # another rank died, and the agent knows
+            sys.exit(1)  # another rank died, and the agent knows it
         raise
     finally:
         dist.destroy_process_group()

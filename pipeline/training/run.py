@@ -1,4 +1,4 @@
-"""One model's training, from encoded text to weights: what the stage train does on each of its processes."""
+"""Training one model, from encoded text to weights. Each process of the stage train runs this."""
 
 import logging
 import sys
@@ -31,9 +31,9 @@ Splits = dict[str, EncodedText]
 
 
 def train_model(name: str, params: Params, device: torch.device, ranks: Ranks) -> None:
-    """Train model ``name``, or go on from its checkpoint. Rank 0 alone writes and logs.
+    """Train model ``name``, or resume it from its checkpoint. Only rank 0 writes and logs.
 
-    Leaves the program with the status of a signal that stops it, after saving a checkpoint.
+    If a signal stops training, a checkpoint is saved and the process exits with the signal's status.
     """
     train, is_first = params.train_params(name), ranks.rank == 0
     stored, splits = read_text(name, params, ranks)
@@ -69,13 +69,14 @@ def train_model(name: str, params: Params, device: torch.device, ranks: Ranks) -
     if is_first:
         progress.close(artifacts.TIMINGS / f"{name}.json", describe_device(device))
         save_model(artifacts.model_path(name), model, weights, stored.sha256, train.precision)
-        artifacts.close_checkpoint(name)
+        artifacts.record_trained_model(name)
 
 
 def read_text(name: str, params: Params, ranks: Ranks) -> tuple[VocabFile, Splits]:
-    """The vocabulary, and the splits that a training reads.
+    """The vocabulary, and the splits that training reads.
 
-    Raises :class:`RefrainError` where parameters ask for more than there is.
+    Raises :class:`RefrainError` if a prefix has unknown characters, if the validation split is too short, or
+    if there are more ranks than lanes.
     """
     stored, train = read_vocab(artifacts.VOCAB), params.train_params(name)
     check_prefixes(params, stored.vocab)
@@ -83,17 +84,17 @@ def read_text(name: str, params: Params, ranks: Ranks) -> tuple[VocabFile, Split
     if len(splits["valid"]) < 2 and (train.keep == "best" or train.patience):
         raise RefrainError(
             f"the validation split has {len(splits['valid'])} character(s), too few for keep: best "
-            "and patience: give corpus.split.valid more"
+            "and patience: raise corpus.split.valid"
         )
     if ranks.size > train.batch_size:
         raise RefrainError(
-            f"{ranks.size} processes cannot share the {train.batch_size} lane(s) of train.batch_size"
+            f"{ranks.size} processes cannot share the {train.batch_size} lane(s) of a minibatch: start fewer"
         )
     return stored, splits
 
 
 def identify(name: str, params: Params, stored: VocabFile, splits: Splits, device: torch.device) -> str:
-    """A fingerprint of all that determines a training's result."""
+    """A fingerprint of everything that determines a training's result."""
     return fingerprint(
         model=params.models[name].model_dump(exclude={"train"}),
         train=params.train_params(name).model_dump(),
@@ -106,13 +107,16 @@ def identify(name: str, params: Params, stored: VocabFile, splits: Splits, devic
 
 
 def last_checkpoint(name: str, identity: str) -> dict[str, Any] | None:
-    """The checkpoint of a training whose model DVC has not recorded: one that is forced begins anew."""
+    """The checkpoint of model ``name``, or None.
+
+    A checkpoint whose model DVC has recorded is deleted, so that a forced training starts from scratch.
+    """
     artifacts.drop_recorded_checkpoint(name)
     return read_checkpoint(artifacts.checkpoint_path(name), identity)
 
 
 def new_model(name: str, params: Params, vocab_size: int, device: torch.device, ranks: Ranks) -> CharLM:
-    """The model before its first step: the same on all ranks, which then differ in what dropout drops."""
+    """The untrained model. All ranks have the same weights, but different random states for dropout."""
     torch.manual_seed(params.seed)
     settings = params.models[name]
     config = ModelConfig(vocab_size=vocab_size, **settings.architecture)
@@ -123,7 +127,7 @@ def new_model(name: str, params: Params, vocab_size: int, device: torch.device, 
 
 
 def train_to_the_end(trainer: Trainer, name: str, progress: Progress) -> dict[str, Tensor]:
-    """Train to the end; log where it begins in the middle, or is stopped."""
+    """Train to the end. Log if training resumes from a checkpoint, or if it is stopped."""
     is_first = trainer.ranks.rank == 0
     if is_first and trainer.steps_done:
         where = "after its last epoch" if trainer.is_finished() else f"in epoch {trainer.totals.epoch}"
@@ -135,6 +139,6 @@ def train_to_the_end(trainer: Trainer, name: str, progress: Progress) -> dict[st
     except Stopped as stopped:
         progress.close()
         if is_first:
-            message = "%s: stopped by %s in epoch %d; `dvc repro` goes on from there"
+            message = "%s: stopped by %s in epoch %d; `dvc repro` resumes it from there"
             log.info(message, name, stopped, trainer.totals.epoch)
         sys.exit(128 + stopped.number)

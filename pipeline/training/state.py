@@ -1,4 +1,4 @@
-"""What a training carries from step to step, besides its optimiser and totals. Each part saves itself."""
+"""The state of a training, besides its optimiser and its totals. Each part saves itself."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -14,22 +14,22 @@ from pipeline.training.ranks import Ranks
 
 
 class Stateful(Protocol):
-    """A part of a training that can be saved: tensors, and values that fit JSON, by name.
+    """A part of a training that can be saved: tensors and JSON-serialisable values, by name.
 
-    With several ranks, all of them call both methods alike, and save the same.
+    With several ranks, all ranks call both methods and save the same state.
     """
 
     def state_dict(self) -> dict[str, Any]:
         """The state to save."""
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Undo :meth:`state_dict`."""
+        """Restore what :meth:`state_dict` returned."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch's results. ``train_perplexity`` is over the epoch while the weights change, as in textbooks;
-    ``valid_perplexity`` is of the weights at its end, where the epoch was evaluated.
+    """The results of one epoch. ``train_perplexity`` is measured during the epoch, while the weights change,
+    as in textbooks. ``valid_perplexity`` is measured at its end, or None if the epoch was not evaluated.
     """
 
     epoch: int
@@ -45,11 +45,11 @@ class History:
     epochs: list[Epoch] = field(default_factory=list)
 
     def valid_perplexities(self) -> list[float]:
-        """Those of the epochs that were evaluated."""
+        """The validation perplexities of the epochs that were evaluated."""
         return [epoch.valid_perplexity for epoch in self.epochs if epoch.valid_perplexity is not None]
 
     def is_out_of_patience(self, patience: int | None) -> bool:
-        """Whether the best evaluation lies ``patience`` evaluations back."""
+        """Whether the last ``patience`` evaluations have brought no improvement."""
         valid = self.valid_perplexities()
         return bool(patience and valid) and len(valid) - 1 - valid.index(min(valid)) >= (patience or 0)
 
@@ -58,19 +58,19 @@ class History:
         return {"epochs": [asdict(epoch) for epoch in self.epochs]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Undo :meth:`state_dict`."""
+        """Restore what :meth:`state_dict` returned."""
         self.epochs = [Epoch(**{**epoch, "samples": tuple(epoch["samples"])}) for epoch in state["epochs"]]
 
 
 class KeptWeights:
-    """The weights of ``model``, and with ``keep`` "best" those that had the best validation perplexity."""
+    """The weights of ``model`` and, if ``keep`` is "best", those with the best validation perplexity."""
 
     def __init__(self, model: CharLM, keep: str) -> None:
         self._model, self._keep = model, keep
         self._best: dict[str, Tensor] = {}
 
-    def consider(self, valid_perplexity: float, history: History) -> None:
-        """Keep the weights as they are, if no evaluation in ``history`` was as good."""
+    def keep_if_best(self, valid_perplexity: float, history: History) -> None:
+        """Keep the current weights if ``valid_perplexity`` is better than all in ``history``."""
         if self._keep == "best" and valid_perplexity < min(history.valid_perplexities(), default=math.inf):
             self._best = {name: weight.detach().clone() for name, weight in self._model.weights().items()}
 
@@ -79,7 +79,7 @@ class KeptWeights:
         return self._best or self._model.weights()
 
     def check_finite(self) -> None:
-        """Raise :class:`RefrainError` if a weight is infinite or no number."""
+        """Raise :class:`RefrainError` if a weight is infinite or NaN."""
         if not all(weight.isfinite().all() for weight in self._model.parameters()):
             raise RefrainError(
                 "the last step made the weights infinite: lower train.learning_rate or train.clip"
@@ -91,7 +91,7 @@ class KeptWeights:
         return model | {f"best.{name}": weight for name, weight in self._best.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Undo :meth:`state_dict`."""
+        """Restore what :meth:`state_dict` returned."""
         self._model.load_weights(
             {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
         )
@@ -100,16 +100,16 @@ class KeptWeights:
 
 
 class LaneStates:
-    """The hidden states in which this rank's lanes go on, for samplings that carry them."""
+    """The hidden states in which this rank's lanes continue, for sampling methods that carry them."""
 
     def __init__(self, model: CharLM, batch_size: int, ranks: Ranks) -> None:
         self._model, self._ranks, self._mine = model, ranks, ranks.share(batch_size)
         self.start_epoch(as_ring=False)
 
     def start_epoch(self, *, as_ring: bool) -> None:
-        """Begin in the zero state or, ``as_ring``, each lane in the state in which its neighbour ended.
+        """Start in the zero state or, if ``as_ring``, each lane in the last state of the lane before it.
 
-        The neighbour may be another rank's. Evaluation reads lanes in the same way.
+        That lane may belong to another rank. Evaluation reads lanes in the same way.
         """
         if as_ring:
             self._take(next_lanes(self._of_all_ranks()))
@@ -121,7 +121,7 @@ class LaneStates:
         return {str(index): tensor for index, tensor in enumerate(self._of_all_ranks())}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Undo :meth:`state_dict`, also if there were more or fewer ranks."""
+        """Restore what :meth:`state_dict` returned, even with more or fewer ranks."""
         self._take(tuple(tensor for _, tensor in sorted(state.items())))
 
     def _of_all_ranks(self) -> tuple[Tensor, ...]:
@@ -133,7 +133,7 @@ class LaneStates:
 
 
 class RandomStates:
-    """The random generators of all ranks, from which dropout draws."""
+    """The states of the random generators of all ranks, which dropout uses."""
 
     def __init__(self, device: torch.device, ranks: Ranks) -> None:
         self._device, self._ranks = device, ranks
@@ -144,7 +144,7 @@ class RandomStates:
         return {f"{rank}.{k}": state for rank, states in enumerate(everywhere) for k, state in states.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Undo :meth:`state_dict`; a rank that was not there keeps the state that it has."""
+        """Restore what :meth:`state_dict` returned. A rank that was not saved keeps its state."""
         prefix = f"{self._ranks.rank}."
         mine = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if mine:

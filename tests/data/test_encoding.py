@@ -126,17 +126,17 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
         EncodedText(tmp_path / "good", "train", VocabFile(stored.vocab, "other", stored.placements))
     folder = damaged("missing")
     (folder / first).unlink()
-    with pytest.raises(RefrainError, match="is part 1 of train, in the wrong place"):
+    with pytest.raises(RefrainError, match="is shard 1 of train, in the wrong place"):
         EncodedText(folder, "train", stored)
     folder = damaged("cut off")
     max((folder / "train").iterdir()).unlink()
-    with pytest.raises(RefrainError, match=f"does not hold its {round(len(TEXT) * 0.8)} ids"):
+    with pytest.raises(RefrainError, match=f"does not have all of its {round(len(TEXT) * 0.8)} ids"):
         EncodedText(folder, "train", stored)
     folder = damaged("swapped")
     (folder / first).rename(folder / "other")
     (folder / second).rename(folder / first)
     (folder / "other").rename(folder / second)
-    with pytest.raises(RefrainError, match="is part 1 of train, in the wrong place"):
+    with pytest.raises(RefrainError, match="is shard 1 of train, in the wrong place"):
         EncodedText(folder, "train", stored)
     folder = damaged("truncated")
     (folder / first).write_bytes((folder / first).read_bytes()[:-20])

@@ -51,7 +51,7 @@ DAMAGE: list[tuple[str, Callable[[Path], None], str]] = [
     (MODEL, truncate, "is damaged"),
     (MODEL, flip_header, "is damaged"),
     (MODEL, flip, "is damaged"),
-    (MODEL, swap_model, "is of model rnn"),
+    (MODEL, swap_model, "holds model rnn"),
 ]
 
 

@@ -50,10 +50,10 @@ def test_trains_evaluates_and_writes(mgu: ModelConfig) -> None:
 
 def test_a_form_that_it_lacks_is_one_line(mgu: ModelConfig) -> None:
     model = CharLM(mgu, "fused")
-    with pytest.raises(RefrainError, match="this cell has no form 'fused': set it to auto"):
+    with pytest.raises(RefrainError, match="this cell has no implementation 'fused': set it to auto"):
         model(torch.zeros(3, 2, dtype=torch.long), model.initial_state(2))
 
 
 def test_an_unknown_cell_raises() -> None:
-    with pytest.raises(RefrainError, match="there is no cell 'gruu'"):
+    with pytest.raises(RefrainError, match="unknown cell 'gruu'"):
         CharLM(ModelConfig(vocab_size=9, cell="gruu", hidden_size=4))

@@ -47,7 +47,7 @@ def test_text_that_is_not_there_is_told_before_any_work(
     if hint is None:
         check.main()  # whether a server has it is for the stage to find out
         return
-    with pytest.raises(RefrainError, match=f"corpus.path: nothing is at '{path}'") as caught:
+    with pytest.raises(RefrainError, match=f"corpus.path: '{path}' does not exist") as caught:
         check.main()
     if "~" not in path:
         assert hint in str(caught.value)
@@ -81,32 +81,32 @@ def test_text_that_is_not_there_is_told_before_any_work(
             "models.rnn.bidirectional: true lets a model see the character that it has to predict",
         ),
         ("rnn: {cell: rnn", "rnn: {init_std: 0, cell: rnn", "models.rnn.init_std: 0 is wrong"),
-        ("  rnn: {", "  bigram: {", "models.bigram: that name is taken by the bigram baseline"),
+        ("  rnn: {", "  bigram: {", "models.bigram: this is the name of the bigram baseline"),
         ("  rnn: {", "  my model: {", "models.my model: 'my model' is wrong: string should match pattern"),
         (
             "num_layers: 1}",
             "num_layers: 1, tied: true}",
-            "models.rnn: tied: true shares the input and output tables",
+            "models.rnn: tied: true makes the embedding and the decoder share one table",
         ),
         (
             "num_layers: 2,",
             "num_layers: 2, nonlinearity: relu,",
-            "nonlinearity: relu is for cell: rnn, not gru",
+            "nonlinearity: relu works only with cell: rnn, not gru",
         ),
         ("num_layers: 1}", "num_layers: 1, train: {epochs: x}}", "models.rnn.train.epochs: 'x' is wrong"),
         ("num_layers: 1}", "num_layers: 1, train: {lr: 1}}", "models.rnn.train.lr: unknown key"),
         ("test: 0.1}", "test: 0.2}", "corpus.split: the three fractions sum to 1.1, not 1"),
         ("train: 0.8, valid: 0.1", "train: 0.0, valid: 0.9", "the training split is empty"),
-        ("unk: true, min_count: 1", "unk: false, min_count: 2", "min_count: 2 leaves characters out"),
+        ("unk: true, min_count: 1", "unk: false, min_count: 2", "min_count: 2 leaves characters out: set"),
         ("seed: 1", "", "seed: missing"),
         ("seed: 1", "seed: 1\nseed: 2", "line 3: not valid YAML: found duplicate key"),
         ("seed: 1", "seed: [", "not valid YAML"),
         ("top_p: 0.9", "topp: 0.9", "generate.decoding.1.topp: unknown key; did you mean top_p?"),
-        ("temperature: 0.8", "temperature: 0.001", "0.001 is too near 0 to divide by"),
+        ("temperature: 0.8", "temperature: 0.001", "0.001 is too close to 0 to divide by"),
         ("threads: 1", "threads: 2000", "runtime.threads: 2000 is wrong"),
         ("device: cpu", "device: gpu", "runtime.device: 'gpu' is wrong: input should be auto, cpu, cuda"),
         ("device: cpu", "device: cuda:x", "runtime.device: 'cuda:x' is wrong"),
-        ("  threads: 1", "  processes: 9", "runtime.processes: 9 cannot share the 8 lane(s)"),
+        ("  threads: 1", "  processes: 9", "runtime.processes: 9 is more than the 8 lane(s) of a minibatch"),
         ("  threads: 1", "  workers: 2", "runtime.workers: unknown key; did you mean text_workers?"),
         ("vocab: {unk: true, min_count: 1}\n", "", "vocab: missing"),
         ("num_layers: 1}", "num_layers: 1000000000}", "models.rnn.num_layers: 1000000000 is wrong"),
@@ -120,7 +120,7 @@ def test_text_that_is_not_there_is_told_before_any_work(
         ("path: data/raw/lyrics.txt", "path: '*.txt'", "set corpus.path to '.' and corpus.files to '*.txt'"),
     ],
 )
-def test_errors_name_the_key_and_the_mend(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_errors_name_the_key_and_the_fix(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(RefrainError) as caught:
         load(tmp_path, (old, new))
     assert message in str(caught.value)
@@ -130,7 +130,7 @@ def test_errors_name_the_key_and_the_mend(tmp_path: Path, old: str, new: str, me
 @pytest.mark.parametrize("key", ["keep: last", "patience: null"])
 def test_choosing_by_validation_needs_a_validation_split(tmp_path: Path, key: str) -> None:
     better = {"keep: last": "keep: best", "patience: null": "patience: 2"}[key]
-    with pytest.raises(RefrainError, match=r"give corpus\.split\.valid more than 0"):
+    with pytest.raises(RefrainError, match=r"set corpus\.split\.valid above 0"):
         load(
             tmp_path,
             (key, better),

@@ -56,7 +56,7 @@ def test_comments_and_the_users_own_sections_stay_and_changes_are_told(shipped: 
         assert kept in text
     assert "corpus.path: data/raw/lyrics.txt -> data/raw/tinyshakespeare.txt" in said
     assert "train.epochs: 72 -> 5" in said
-    assert said[-1] == "next: fetch the text data/raw/tinyshakespeare.txt; `refrain texts` shows its name"
+    assert said[-1] == "next: fetch the text data/raw/tinyshakespeare.txt: `refrain texts` shows its name"
 
 
 def test_uncommitted_changes_are_not_thrown_away(shipped: Project) -> None:
@@ -65,7 +65,7 @@ def test_uncommitted_changes_are_not_thrown_away(shipped: Project) -> None:
     result = shipped.run("refrain", "use", "default", check=False)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith("error: params.yaml has changes that are not committed and would be lost")
+    assert line.startswith("error: params.yaml has uncommitted changes that would be lost")
     assert (shipped.folder / "params.yaml").read_bytes() == before
 
 
@@ -74,7 +74,7 @@ def test_recipes_are_listed_with_what_they_are(shipped: Project) -> None:
     assert [line.split()[0] for line in lines] == NAMES
     assert all(len(line.split()) > 3 for line in lines)
     result = shipped.run("refrain", "use", "tiny", check=False)
-    assert "error: there is no recipe 'tiny'; there are default, gru-scratch" in result.stderr
+    assert "error: unknown recipe 'tiny': choose from default, gru-scratch" in result.stderr
 
 
 def test_a_recipe_holds_only_what_it_changes() -> None:

@@ -129,7 +129,7 @@ def test_model_taken_out_of_params_leaves_nothing_behind(again: Project) -> None
     """Also dvc.lock is then what another clone would get."""
     again.edit("  rnn: {cell: rnn, hidden_size: 16, num_layers: 1}\n", "")
     output = again.run("dvc", "repro").stderr
-    assert "models/rnn.safetensors: no such model in params.yaml any more: moved to .archive/" in output
+    assert "models/rnn.safetensors: params.yaml no longer has this model: moved to .archive/" in output
     assert [path.name for path in (again.folder / "models").glob("*.safetensors")] == ["gru.safetensors"]
     assert [path.name for path in (again.folder / "reports/train").iterdir()] == ["gru"]
     assert (again.folder / ".archive/models/rnn.safetensors").exists()
@@ -219,7 +219,7 @@ def test_terminated_training_says_so_and_goes_on(project: Project) -> None:
     project.edit("learning_rate: 0.01", "learning_rate: 0.02")
     process = project.start("python", "-m", "pipeline.stages.train", "gru")
     assert process.stdout is not None
-    assert "starting anew" in process.stdout.readline()
+    assert "starting from scratch" in process.stdout.readline()
     process.kill()
     process.communicate()
 
@@ -228,12 +228,12 @@ def test_terminated_training_says_so_and_goes_on(project: Project) -> None:
     ("old", "new", "stage", "message"),
     [
         ("epochs: 4", "epochs: 0", "build_vocab", "params.yaml: train.epochs: 0 is wrong"),
-        ("path: data/raw/lyrics.txt", "path: data/raw/none.txt", "build_vocab", "nothing is there"),
+        ("path: data/raw/lyrics.txt", "path: data/raw/none.txt", "build_vocab", "does not exist"),
         (
             "{train: 0.8, valid: 0.1, test: 0.1}",
             "{train: 1.0e-9, valid: 0.999999999, test: 0.0}",
             "build_vocab",
-            "the training split of 3000 character(s) is empty",
+            "the training split of a text of 3000 character(s) is empty",
         ),
         (
             "[分开, 不分开]",

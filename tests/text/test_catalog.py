@@ -97,7 +97,7 @@ def test_local_copy_is_taken_if_its_checksum_is_right(
 
 @pytest.mark.usefixtures("entry")
 def test_unknown_name_is_an_error_that_lists_the_known(tmp_path: Path) -> None:
-    with pytest.raises(RefrainError, match="has no 'songs'; it has song"):
+    with pytest.raises(RefrainError, match="has no text 'songs': choose from song"):
         fetch_text("songs", tmp_path / "raw")
 
 

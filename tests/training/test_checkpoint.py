@@ -53,5 +53,7 @@ def test_fingerprint_depends_on_what_the_code_means(tmp_path: Path) -> None:
     before, source = found(), loop.read_text(encoding="utf-8")
     loop.write_text(f"{source}# a comment\n", encoding="utf-8")
     assert found() == before
-    loop.write_text(source.replace("AGREE_STEPS = 10", "AGREE_STEPS = 11"), encoding="utf-8")
+    loop.write_text(
+        source.replace("CHECKPOINT_POLL_STEPS = 10", "CHECKPOINT_POLL_STEPS = 11"), encoding="utf-8"
+    )
     assert found() != before

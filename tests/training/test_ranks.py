@@ -160,7 +160,7 @@ def test_processes_that_die_again_and_again_are_one_line() -> None:
     assert result.returncode == 1
     line = result.stderr.strip().splitlines()[-1]
     assert line.startswith("error: process ")
-    assert "died 4 times, the last time by SIGKILL: see whether memory runs out" in line
+    assert "died 4 times, the last time by SIGKILL: check whether memory runs out" in line
 
 
 @pytest.mark.slow
@@ -178,4 +178,4 @@ def test_dvc_takes_over_what_torchrun_has_trained(on_two: Project) -> None:
 
 def test_more_processes_than_lanes_are_refused(on_two: Project) -> None:
     on_two.edit("  processes: 2\n", "  processes: 9\n")
-    assert "cannot share the 8 lane(s)" in on_two.stage("train", "gru", check=False).stderr
+    assert "is more than the 8 lane(s)" in on_two.stage("train", "gru", check=False).stderr

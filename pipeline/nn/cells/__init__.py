@@ -1,4 +1,4 @@
-"""The recurrent cells by name, each in a file of its own. A new one is a new file, and a line here."""
+"""The recurrent cells by name, each in its own file. A new cell is a new file and a line here."""
 
 from pipeline.errors import RefrainError
 from pipeline.nn.cell import Cell
@@ -10,7 +10,9 @@ CELLS = {"rnn_tanh": RNN_TANH, "rnn_relu": RNN_RELU, "gru": GRU, "lstm": LSTM}
 
 
 def find_cell(name: str) -> Cell:
-    """The cell of that name; :class:`RefrainError` if there is none."""
+    """The cell called ``name``. Raise :class:`RefrainError` if there is none."""
     if name not in CELLS:
-        raise RefrainError(f"there is no cell {name!r} in pipeline/nn/cells; there are {', '.join(CELLS)}")
+        raise RefrainError(
+            f"unknown cell {name!r}: add it to pipeline/nn/cells, or choose from {', '.join(CELLS)}"
+        )
     return CELLS[name]

@@ -19,10 +19,10 @@ from pipeline.nn.through_time import (
 
 
 def gru_equations(x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) -> State:
-    """Gates in the order reset, update, new: ``n = tanh(x_n + r * (W_n h + b_n))``, ``h' = (1 - z) * n + z *
-    h``.
+    """Gates in the order reset, update, new.
 
-    The reset gate acts after the matrix product, as in cuDNN and ``torch.nn.GRU``.
+    ``n = tanh(x_n + r * (W_n h + b_n))``, ``h' = (1 - z) * n + z * h``. The reset gate acts after the matrix
+    product, as in cuDNN and ``torch.nn.GRU``.
     """
     (h,) = state
     x_r, x_z, x_n = x.chunk(3, dim=-1)
@@ -44,7 +44,7 @@ class _GRU(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, h0: Tensor, w: Tensor, b_x: Tensor, b_h: Tensor) -> Tensor:
         hidden = h0.shape[-1]
         both, last = slice(0, 2 * hidden), slice(2 * hidden, None)
-        # gates holds r and z once a step is done, and m where n's input was.
+        # After a step, gates holds r, z and, in the columns of n, m.
         gates = torch.empty_like(x)
         torch.add(x[..., both], b_x[both] + b_h[both], out=gates[..., both])
         gates[..., last] = b_h[last]
@@ -106,7 +106,7 @@ def _fused(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
 
 
 def _arrange(weights: Weights) -> StepWeights:
-    """Four columns a unit: r and z with both biases, what n adds to its product with h, n's input."""
+    """Four columns per unit: r and z with both biases, the bias of m (which has no input), the input of n."""
     hidden = weights.weight_hh.shape[1]
     inputs = weights.weight_ih.t()
     both = slice(0, 2 * hidden)

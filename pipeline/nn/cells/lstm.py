@@ -66,7 +66,7 @@ class _LSTM(torch.autograd.Function):
                 torch.mul(o_t, torch.tanh(c_t, out=tanh_t), out=h_t)
                 h, c = h_t, c_t
         ctx.save_for_backward(gates, cells, tanh_cells, states, w)
-        # A copy, so that the cells kept for the backward pass are not also an output.
+        # A copy, because the cells saved for the backward pass must not also be an output.
         return output, c.clone()
 
     @staticmethod

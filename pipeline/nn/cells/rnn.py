@@ -28,7 +28,10 @@ def relu_equations(x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) 
 
 
 class _RNN(torch.autograd.Function):
-    """``h_t = f(x_t + W h_{t-1} + b)``; with ``D_t = f'``: ``da_t = dh_t D_t``, ``dh_{t-1} += da_t W``."""
+    """``h_t = f(x_t + W h_{t-1} + b)``.
+
+    Backward, with ``D_t = f'``: ``da_t = dh_t D_t``, ``dh_{t-1} += da_t W``.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h0: Tensor, w: Tensor, b: Tensor, relu: bool) -> Tensor:

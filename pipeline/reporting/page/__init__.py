@@ -13,7 +13,7 @@ from pipeline.reporting.tables import Row
 
 @dataclass(frozen=True)
 class Page:
-    """All that the page shows. ``samples`` maps (prefix, decoding) to the text of each model."""
+    """All that the page shows. Each of ``samples`` has a prefix, a decoding, and the text of each model."""
 
     rows: Sequence[Row]
     splits: Sequence[str]
@@ -27,7 +27,7 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """The page as HTML, everything escaped but the chart."""
+    """The page as HTML. Everything is escaped except the chart."""
     environment = Environment(
         loader=PackageLoader("pipeline.reporting.page", "."),
         autoescape=True,
@@ -39,9 +39,9 @@ def render(page: Page) -> str:
 
 
 def samples_side_by_side(rows: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, str]]]:
-    """Samples of the same prefix and decoding by all models: ``(prefix, decoding, {model: text})``.
+    """The samples of all models for each prefix and decoding: ``(prefix, decoding, {model: text})``.
 
-    Each model has its samples in the same order, all of them together.
+    In ``rows``, the samples of a model are adjacent, and all models have them in the same order.
     """
 
     by_model = [list(group) for _, group in groupby(rows, key=lambda row: str(row["model"]))]
