@@ -66,6 +66,7 @@ class Printer:
         self.samples.append(Sample(epoch, list(texts)))
         for prefix, text in zip(self._prefixes, texts, strict=True):
             print(f" - {prefix}{text}", flush=True)
+        self._started = time.perf_counter()
 
     def step(self, characters: int, _loss: float | None) -> None:
         """Count the characters of a step."""
