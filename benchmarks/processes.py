@@ -6,19 +6,28 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RefrainError
+from pipeline.errors import RefrainError, TransientError
+
+ERROR = "error: "
+"""What the one line begins with in which our programs end (see :mod:`pipeline.program`)."""
 
 
 def measured_by(*arguments: str) -> Any:
     """What ``python arguments`` prints on its last line, which is JSON.
 
-    Raises :class:`RefrainError` if it fails; why stands in what it wrote to stderr before.
+    Raises :class:`RefrainError` if it fails: with its own error if it ends in one, or else after showing all
+    that it wrote to stderr.
     """
-    result = subprocess.run([sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    result = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
     lines = [line for line in result.stdout.splitlines() if line.strip()]
-    if result.returncode or not lines:
-        raise RefrainError(f"`python {' '.join(arguments)}` ended with status {result.returncode}")
-    return json.loads(lines[-1])
+    if not result.returncode and lines:
+        return json.loads(lines[-1])
+    reason = "".join(result.stderr.splitlines()[-1:])
+    if reason.startswith(ERROR):
+        kind = TransientError if result.returncode == TransientError.exit_status else RefrainError
+        raise kind(reason.removeprefix(ERROR))
+    sys.stderr.write(result.stderr)
+    raise RefrainError(f"`python {' '.join(arguments)}` ended with status {result.returncode}")
 
 
 def peak_megabytes() -> float:

@@ -1,8 +1,6 @@
 """One recipe, run."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from pipeline.errors import RefrainError
 from replications import run
 from replications.results import RESULTS, SAMPLES, read_result, read_samples
+from tests.support.programs import run_program_of_root
 from tests.support.replications import SMALL
 
 HELD_OUT = [*SMALL, "corpus.split.train=0.8", "corpus.split.valid=0.2"]
@@ -101,8 +100,7 @@ def test_changes_are_read_as_yaml() -> None:
     ],
 )
 def test_what_a_user_can_mend_is_one_line(recipes: Path, arguments: list[str], message: str) -> None:
-    command = [sys.executable, "-m", "replications.run", *arguments]
-    result = subprocess.run(command, cwd=recipes, capture_output=True, text=True, check=False)
+    result = run_program_of_root("replications.run", *arguments, folder=recipes)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
