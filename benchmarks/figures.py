@@ -12,9 +12,11 @@ from statistics import median
 
 import torch
 
-from benchmarks import machine, setups, textbook
+from benchmarks import machine, setups
 from benchmarks.optimizers import FIRST_STEPS, start_ups
 from benchmarks.processes import measured_by, peak_megabytes
+from benchmarks.textbook import encode as encode_as_textbook
+from benchmarks.textbook import generate as generate_as_textbook
 from pipeline.data.encoding import Shard, write_shard
 from pipeline.generation.decoding import Decoding, generate
 from pipeline.text.vocab import Placement, VocabFile, build_vocab, count_chars
@@ -55,22 +57,22 @@ def training(cell: str, precision: setups.Precision, bar: float) -> Figure:
     ids, vocab_size = setups.jaychou()
     theirs = setups.TextbookTraining(cell, ids, vocab_size)
     ours = setups.OurTraining(cell, ids, vocab_size, precision)
-    theirs_rate, ours_rate = in_turns(lambda: rate(theirs.epochs), lambda: rate(ours.epochs))
+    slow, fast = in_turns(lambda: rate(theirs.epochs), lambda: rate(ours.epochs))
     name = f"{cell.upper()} training, {precision}"
-    return Figure(name, "characters/s", theirs_rate, ours_rate, ours_rate / theirs_rate, bar)
+    return Figure(name, "characters/s", slow, fast, fast / slow, bar)
 
 
 def time_to_perplexity(target: float, bar: float) -> Figure:
     """Seconds until an epoch's training perplexity is at most ``target``."""
     ids, vocab_size = setups.jaychou()
 
-    def theirs() -> float:
+    def their_seconds() -> float:
         return setups.seconds_to(setups.TextbookTraining("rnn", ids, vocab_size, clip=0.01).epoch, target)
 
-    def ours() -> float:
+    def our_seconds() -> float:
         return setups.seconds_to(setups.recipe_training("jaychou_fast", ids, vocab_size).epoch, target)
 
-    pairs = [(theirs(), ours()) for _ in range(3)]
+    pairs = [(their_seconds(), our_seconds()) for _ in range(3)]
     slow, fast = median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
     name = f"time to perplexity {target}, RNN of the textbook, our GRU"
     return Figure(name, "s", slow, fast, slow / fast, bar)
@@ -84,15 +86,15 @@ def generation(cell: str, streams: int, bar: float) -> Figure:
 
     def their_work() -> int:
         with torch.no_grad():
-            return len(textbook.generate(theirs, [0], length))
+            return len(generate_as_textbook(theirs, [0], length))
 
     def our_work() -> int:
         return sum(map(len, generate(ours, prefixes, length, Decoding(), 0)))
 
-    theirs_rate, ours_rate = in_turns(lambda: rate(their_work), lambda: rate(our_work))
+    slow, fast = in_turns(lambda: rate(their_work), lambda: rate(our_work))
     how_many = f"{streams} streams against one" if streams > 1 else "1 stream"
     name = f"{cell.upper()} greedy generation, {how_many}"
-    return Figure(name, "characters/s", theirs_rate, ours_rate, ours_rate / theirs_rate, bar)
+    return Figure(name, "characters/s", slow, fast, fast / slow, bar)
 
 
 def encoding(language: str, bar: float) -> Figure:
@@ -101,7 +103,7 @@ def encoding(language: str, bar: float) -> Figure:
     megabytes = len(text.encode()) / 1e6
     pieces = [text[start : start + (1 << 20)] for start in range(0, len(text), 1 << 20)]
 
-    def ours() -> float:
+    def our_rate() -> float:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             vocab = build_vocab(count_chars(pieces), unk=False, min_count=1)
@@ -110,13 +112,13 @@ def encoding(language: str, bar: float) -> Figure:
             write_shard(Path(folder), Shard("train", len(text), 0, 0, len(text)), ids, stored)
             return megabytes / (time.perf_counter() - start)
 
-    def theirs() -> float:
+    def their_rate() -> float:
         start = time.perf_counter()
-        textbook.encode(text)
+        encode_as_textbook(text)
         return megabytes / (time.perf_counter() - start)
 
     with machine.one_core():
-        slow, fast = in_turns(theirs, ours)
+        slow, fast = in_turns(their_rate, our_rate)
     return Figure(f"vocabulary and encoding, {language}", "MB/s", slow, fast, fast / slow, bar)
 
 

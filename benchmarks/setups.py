@@ -90,17 +90,17 @@ class OurTraining:
 
     def epoch(self) -> float:
         """Train an epoch; its perplexity."""
-        self._run(1)
+        self._train(1)
         return self.done[-1].train_perplexity
 
     def epochs(self) -> int:
         """Train some epochs; their characters."""
-        self._run(EPOCHS)
+        self._train(EPOCHS)
         return EPOCHS * len(self.ids)
 
-    def _run(self, epochs: int) -> None:
+    def _train(self, count: int) -> None:
         torch.set_float32_matmul_precision(self.train.precision)
-        for _ in range(epochs):
+        for _ in range(count):
             for inputs, labels in self.trainer.minibatches():
                 self.trainer.step(inputs, labels)
             self.trainer.finish_epoch()
@@ -128,14 +128,14 @@ def recipe_training(name: str, ids: Tensor, vocab_size: int) -> OurTraining:
     return OurTraining(settings.cell, ids, vocab_size, train=params.train_params(model))
 
 
-def seconds_to(epoch: Callable[[], float], target: float, most: int = 400) -> float:
-    """Seconds until ``epoch`` returns a perplexity of at most ``target``.
+def seconds_to(train_one: Callable[[], float], target: float, most: int = 400) -> float:
+    """Seconds until ``train_one``, which trains an epoch, returns a perplexity of at most ``target``.
 
     Raises RuntimeError if it never does: a time counts only with its result.
     """
     start = time.perf_counter()
     for _ in range(most):
-        if epoch() <= target:
+        if train_one() <= target:
             return time.perf_counter() - start
     raise RuntimeError(f"no perplexity of {target} in {most} epochs")
 

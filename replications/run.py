@@ -61,37 +61,37 @@ class Printer:
         self.epochs: list[Epoch] = []
         self.samples: list[Sample] = []
 
-    def sample(self, epoch: int, texts: tuple[str, ...]) -> None:
+    def add_sample(self, epoch: int, texts: tuple[str, ...]) -> None:
         """Print a sample for each prefix."""
         self.samples.append(Sample(epoch, list(texts)))
         for prefix, text in zip(self._prefixes, texts, strict=True):
             print(f" - {prefix}{text}", flush=True)
         self._started = time.perf_counter()
 
-    def step(self, characters: int, _loss: float | None) -> None:
+    def add_step(self, characters: int, _loss: float | None) -> None:
         """Count the characters of a step."""
         self._characters += characters
 
-    def epoch(self, epoch: Epoch) -> None:
+    def add_epoch(self, epoch: Epoch) -> None:
         """Time an epoch, and print it if it has samples."""
         self._seconds.append(time.perf_counter() - self._started)
         self.epochs.append(epoch)
         if epoch.samples:
             print(
                 f"epoch {epoch.epoch}, perplexity {epoch.train_perplexity:.4f}, "
-                f"time {self.epoch_seconds():.2f} sec, "
-                f"{self.characters_per_second():,.0f} characters/s on {self._device}"
+                f"time {self.typical_seconds():.2f} sec, "
+                f"{self.typical_speed():,.0f} characters/s on {self._device}"
             )
-            self.sample(epoch.epoch, epoch.samples)
+            self.add_sample(epoch.epoch, epoch.samples)
         self._started = time.perf_counter()
 
-    def epoch_seconds(self) -> float:
+    def typical_seconds(self) -> float:
         """Seconds of the median epoch; 0 before the first."""
         return median(self._seconds or [0.0])
 
-    def characters_per_second(self) -> float:
+    def typical_speed(self) -> float:
         """Characters per second in the median epoch; 0 before the first."""
-        return self._characters / len(self._seconds) / self.epoch_seconds() if self._seconds else 0.0
+        return self._characters / len(self._seconds) / self.typical_seconds() if self._seconds else 0.0
 
 
 def main(recipe: str, changes: list[str], save: str | None) -> None:
@@ -115,8 +115,10 @@ def train_recipe(recipe: str, changes: Sequence[str] = ()) -> Training:
     sample = sampler(model, vocab, train.sample)
     if train.sample.every:
         print(f"{recipe}, untrained (vocabulary of {len(vocab):,})")
-        printer.sample(0, sample())
-    hooks = Hooks(validator(model, splits["valid"]), sample, lambda _: None, printer.step, printer.epoch)
+        printer.add_sample(0, sample())
+    hooks = Hooks(
+        validator(model, splits["valid"]), sample, lambda _: None, printer.add_step, printer.add_epoch
+    )
     trainer = Trainer(model, splits["train"], train, params.runtime, params.seed, hooks)
     started = time.perf_counter()
     stopped = reason_to_stop(trainer)
@@ -134,9 +136,7 @@ def train_recipe(recipe: str, changes: Sequence[str] = ()) -> Training:
         stopped=stopped,
         versions=package_versions(imported_modules("replications.run")),
     )
-    return Training(
-        result, printer.samples, seconds, printer.epoch_seconds(), printer.characters_per_second()
-    )
+    return Training(result, printer.samples, seconds, printer.typical_seconds(), printer.typical_speed())
 
 
 def parse_changes(changes: Iterable[str]) -> dict[str, Any]:

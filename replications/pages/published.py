@@ -26,8 +26,8 @@ class Published:
 
     def agrees(self) -> bool:
         """Whether the measured perplexity is within the tolerance."""
-        measured = self.measured()
-        return measured is not None and 1 / self.tolerance <= measured / self.perplexity <= self.tolerance
+        value = self.measured()
+        return value is not None and 1 / self.tolerance <= value / self.perplexity <= self.tolerance
 
 
 def read_published() -> list[Published]:

@@ -55,8 +55,8 @@ class Pages:
 
     def html(self, texts: list[str]) -> str:
         """One page of several in Markdown, with the plots inside it, so that it needs no network."""
-        markdown = MarkdownIt("commonmark").enable("table")
-        body = "\n".join(markdown.render(text) for text in texts)
+        renderer = MarkdownIt("commonmark").enable("table")
+        body = "\n".join(renderer.render(text) for text in texts)
         body = re.sub(
             r'<p><img src="[^"]*/([\w-]+)\.svg"[^>]*></p>', lambda found: self.plots[found[1]], body
         )

@@ -126,7 +126,7 @@ def at(name: str, epoch: int) -> str:
 def measured_on() -> str:
     """The machine that the costs were measured on."""
     costs = read_costs()
-    return f"{costs.processor}, {costs.threads} threads"
+    return f"{costs.processor} with {costs.threads} thread{'' if costs.threads == 1 else 's'}"
 
 
 def number(value: float | None) -> str:
