@@ -2,17 +2,17 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-# Stages are started by name, so the environment's programs come first.
+# Stages call programs by name, so those of the environment come first.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-# The server that `make server` starts, unless another one is named.
+# The server that `make server` starts, unless PREFECT_API_URL names another one.
 SERVED := $(RUN) PREFECT_API_URL="$${PREFECT_API_URL:-http://127.0.0.1:4200/api}"
 
-# The pool of a worker, and all pools of prefect.yaml.
+# The work pool of a worker, and all work pools of prefect.yaml.
 POOL ?= refrain
 POOLS ?= refrain cpu gpu
 
-# Prefect's client asks only this variable; the server's and DVC's analytics are off in their configuration.
+# For Prefect's client; the analytics of its server and of DVC are off in their configuration files.
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
@@ -24,9 +24,9 @@ help:  ## show this list
 repro: .venv/installed  ## run what has changed of the pipeline, then show the results
 	@git rev-parse --verify --quiet HEAD >/dev/null || { \
 	  echo "error: this folder is no git repository with a commit, which DVC needs: git init && git add -A && git commit -m start" >&2; exit 1; }
-	@$(BIN)/python -m pipeline.params
+	@$(BIN)/refrain check
 	@$(RUN) dvc repro
-	@$(BIN)/python -m pipeline.reporting.summary
+	@$(BIN)/refrain show
 
 flow: .venv/installed  ## the same as a Prefect flow: stages side by side (ARGS="train@gru --force")
 	@$(RUN) $(BIN)/python -m flows.reproduce $(ARGS)
@@ -34,15 +34,15 @@ flow: .venv/installed  ## the same as a Prefect flow: stages side by side (ARGS=
 server: .venv/installed  ## start a Prefect server, with its pages on http://127.0.0.1:4200
 	@$(RUN) prefect server start
 
-worker: .venv/installed  ## start a worker that runs deployments in this folder (POOL=gpu: stages placed there)
+worker: .venv/installed  ## start a worker that runs deployments in this folder (POOL=gpu: stages sent to that pool)
 	@$(SERVED) prefect worker start --pool $(POOL) --type process $(if $(filter-out refrain,$(POOL)),--limit 1)
 
-deploy: .venv/installed  ## put the deployments of prefect.yaml on the server, schedules included
+deploy: .venv/installed  ## register the deployments of prefect.yaml with the server, schedules included
 	@for pool in $(POOLS); do $(SERVED) prefect work-pool create $$pool --type process --overwrite || exit; done
 	@$(SERVED) prefect --no-prompt deploy --all
 
 fetch: .venv/installed  ## fetch a text of data/catalog.yaml: make fetch CORPUS=time_machine
-	@$(BIN)/python -m pipeline.text.catalog fetch $(CORPUS)
+	@$(RUN) refrain fetch $(CORPUS)
 
 test: .venv/installed  ## run the test suite
 	@$(RUN) pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
@@ -50,16 +50,16 @@ test: .venv/installed  ## run the test suite
 test-flows: .venv/installed  ## test the flows on real Prefect servers (five minutes)
 	@$(RUN) pytest -m server
 
-test-faults: .venv/installed  ## kill, damage and fill disks (six minutes)
+test-faults: .venv/installed  ## kill processes, damage files, fill disks (six minutes)
 	@$(RUN) pytest -m faults
 
 test-ui: .venv/installed  ## look at Prefect's pages in Chromium, where it is installed
 	@$(RUN) pytest -m ui --numprocesses=0
 
-bench: .venv/installed  ## measure speed beside the textbook's code (six minutes, nothing else running)
+bench: .venv/installed  ## measure speed beside the textbook's code (six minutes; run nothing else)
 	@$(RUN) $(BIN)/python -m benchmarks.bench
 
-bench-scaling: .venv/installed  ## measure large texts and several processes, and reckon with more (seven minutes)
+bench-scaling: .venv/installed  ## measure large texts and several processes (seven minutes)
 	@$(RUN) $(BIN)/python -m benchmarks.scaling
 
 bench-recipes: .venv/installed  ## train the recipes for Tiny Shakespeare against the clock (twelve minutes)

@@ -19,7 +19,7 @@ from benchmarks.textbook import encode as encode_as_textbook
 from benchmarks.textbook import generate as generate_as_textbook
 from pipeline.data.encoding import Shard, write_shard
 from pipeline.generation.decoding import Decoding, generate
-from pipeline.text.vocab import Placement, VocabFile, build_vocab, count_chars
+from pipeline.text.vocab import Placement, VocabFile, count_chars, vocab_from_counts
 
 ROUNDS = 9
 
@@ -106,7 +106,7 @@ def encoding(language: str, bar: float) -> Figure:
     def our_rate() -> float:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            vocab = build_vocab(count_chars(pieces), unk=False, min_count=1)
+            vocab = vocab_from_counts(count_chars(pieces), unk=False, min_count=1)
             stored = VocabFile(vocab, "", (Placement("", 0, len(text), ""),))
             ids = map(vocab.encode, pieces)
             write_shard(Path(folder), Shard("train", len(text), 0, 0, len(text)), ids, stored)

@@ -21,7 +21,7 @@ from benchmarks.setups import BATCH, HIDDEN, STEPS, VOCABULARY, like_the_textboo
 from pipeline import device
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.params.recipes import load_recipe
-from pipeline.params.sections import TrainParams
+from pipeline.params.train import TrainParams
 from pipeline.program import run_program
 from pipeline.training.loop import Hooks, Trainer
 from pipeline.training.optim import Optimizer, memory_order_gradients

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from benchmarks import textbook
 from pipeline.nn.language_model import CharLM, ModelConfig
+from pipeline.params.corpus import CorpusParams
 from pipeline.params.recipes import load_recipe
 from pipeline.params.runtime import RuntimeParams
-from pipeline.params.sections import CorpusParams, TrainParams
+from pipeline.params.train import TrainParams
 from pipeline.text.catalog import fetch_text, load_catalog
 from pipeline.text.corpus import Corpus
 from pipeline.training.loop import Hooks, Trainer

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from pipeline.errors import RefrainError
-from pipeline.params.explain import explain
+from pipeline.params.explain import explain_errors
 from pipeline.params.load import BASELINES, PARAMS_FILE, Params
-from pipeline.params.sections import Section
+from pipeline.params.section import Section
 from pipeline.reporting.tables import Metrics, format_perplexity
 
 class GateParams(Section):
@@ -27,7 +27,7 @@ def read_gate(params: Params) -> GateParams:
     try:
         return GateParams.model_validate(params.gate)
     except ValidationError as error:
-        raise RefrainError(f"{PARAMS_FILE}: {explain(error, 'gate', GateParams)}") from None
+        raise RefrainError(f"{PARAMS_FILE}: {explain_errors(error, 'gate', GateParams)}") from None
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Module:
     imports: frozenset[str]
 
 
-def code_digest(program: str, root: Path = ROOT) -> str:
+def program_digest(program: str, root: Path = ROOT) -> str:
     """The digest of the program ``python -m program`` (``pipeline.stages.train``), 64 hexadecimal digits."""
     modules = imported_modules(program, root)
     parts = {module.path: module.sha256 for module in modules} | _data_files(modules, root)
@@ -81,6 +81,7 @@ def package_versions(modules: Iterable[Module]) -> dict[str, str]:
     return {name: installed_version(name) for name in names}
 
 
+@cache
 def installed_version(package: str) -> str:
     """An installed package's version; ``none`` where it is missing.
 
@@ -174,6 +175,7 @@ def _read_module(path: Path, package: str, root: Path) -> Module:
     return Module(path.relative_to(root).as_posix(), sha256, frozenset(_imported_names(tree, package)))
 
 
+@cache
 def _module_file(module: str, root: Path) -> Path | None:
     """The file of a module of ours; None for other people's and for names inside modules."""
     base = root.joinpath(*module.split("."))

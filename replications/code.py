@@ -1,7 +1,7 @@
 """Stage code: what the code of each stage here means, as one digest a stage."""
 
 from pipeline.artifacts import CODE, write_json
-from pipeline.code_digest import check_versions, code_digest
+from pipeline.code_digest import check_versions, program_digest
 from pipeline.program import run_program
 from replications.results import FOLDER
 
@@ -12,7 +12,7 @@ STAGES = ("overlays", "run", "report")
 def main() -> None:
     """Write ``replications/code.json``."""
     check_versions()
-    write_json(FOLDER / CODE, {stage: code_digest(f"replications.{stage}") for stage in STAGES})
+    write_json(FOLDER / CODE, {stage: program_digest(f"replications.{stage}") for stage in STAGES})
 
 
 if __name__ == "__main__":

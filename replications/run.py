@@ -27,7 +27,7 @@ from pipeline.params.load import Params
 from pipeline.params.recipes import load_recipe
 from pipeline.program import run_program
 from pipeline.text.corpus import Corpus, split_bounds
-from pipeline.text.vocab import Vocab, build_vocab, check_prefixes, count_chars
+from pipeline.text.vocab import Vocab, check_prefixes, count_chars, vocab_from_counts
 from pipeline.training.hooks import sampler, validator
 from pipeline.training.loop import Hooks, Stopped, Trainer
 from pipeline.training.state import Epoch
@@ -158,7 +158,7 @@ def encode(params: Params) -> tuple[Vocab, dict[str, Ids]]:
     text = "".join(Corpus(params.corpus).read())
     bounds = split_bounds(len(text), params.corpus.split)
     splits = {name: text[bound.start : bound.stop] for name, bound in bounds.items()}
-    vocab = build_vocab(
+    vocab = vocab_from_counts(
         count_chars([splits["train"]]), unk=params.vocab.unk, min_count=params.vocab.min_count
     )
     check_prefixes(params, vocab)

@@ -17,7 +17,7 @@ from pipeline.errors import RefrainError
 from pipeline.generation.decoding import Decoding, generate
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.params.load import load_params
-from pipeline.text.vocab import build_vocab, count_chars
+from pipeline.text.vocab import count_chars, vocab_from_counts
 from pipeline.training.optim import Optimizer
 from tests.support.programs import run_program_of_root
 from tests.support.project import ROOT
@@ -75,7 +75,7 @@ def test_a_network_follows_from_two_times_that_it_took() -> None:
 def test_both_encode_alike() -> None:
     text = "abracadabra" * 3
     ids, vocab = textbook.encode(text)
-    ours = build_vocab(count_chars([text]), unk=False, min_count=1)
+    ours = vocab_from_counts(count_chars([text]), unk=False, min_count=1)
     assert set(vocab) == set(ours.chars)
     assert "".join(ours.chars[i] for i in ours.encode(text)) == text
     assert len(ids) == len(text)

@@ -15,7 +15,7 @@ from pipeline.data.batches import Minibatch, Text, lanes
 from pipeline.errors import RefrainError
 from pipeline.nn.cell import State
 from pipeline.nn.language_model import CharLM, next_lanes
-from pipeline.nn.loss import perplexity
+from pipeline.nn.loss import perplexity_of
 
 SETTLING_CHUNKS = 64
 """Minibatches within which the states of lanes usually agree with those of the pass before."""
@@ -31,7 +31,7 @@ class Score:
     @property
     def perplexity(self) -> float:
         """``exp`` of the mean."""
-        return perplexity(self.nats)
+        return perplexity_of(self.nats)
 
     def metrics(self) -> dict[str, float]:
         """The figures as they stand in ``reports/metrics.json``."""

@@ -11,7 +11,7 @@ CHUNK_LOGITS = 1 << 21
 """Logits that are held at a time: 8 MB of float32."""
 
 
-def perplexity(nats: float) -> float:
+def perplexity_of(nats: float) -> float:
     """``exp`` of a mean negative log-likelihood: the vocabulary size for a uniform guess, 1 for perfect.
 
     Kept within what a float can hold, for models that have diverged.

@@ -16,6 +16,7 @@ def main() -> None:
     read_gate(params)
     check_text(params)
     check_versions()
+    check_device(params.runtime.device)
 
 
 def check_text(params: Params) -> None:
@@ -27,3 +28,12 @@ def check_text(params: Params) -> None:
     if path.startswith("~"):
         hint = f"write {Path(path).expanduser()}"
     raise RefrainError(f"{PARAMS_FILE}: corpus.path: nothing is at {path!r}: {hint}")
+
+
+def check_device(name: str) -> None:
+    """Raise :class:`RefrainError` if this machine has no such device."""
+    if name in ("auto", "cpu"):
+        return
+    from pipeline.device import choose_device  # PyTorch takes a second to load
+
+    choose_device(name)

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 
-def explain(error: ValidationError, prefix: str, model: type[BaseModel]) -> str:
+def explain_errors(error: ValidationError, prefix: str, model: type[BaseModel]) -> str:
     """All problems of a validation error as one line; keys begin with ``prefix``, a place in the file."""
     return "; ".join(_explain_one(dict(item), prefix, model) for item in error.errors()).replace("\n", "\\n")
 

@@ -6,16 +6,13 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import RefrainError
-from pipeline.params.explain import explain
+from pipeline.params.corpus import CorpusParams, VocabParams
+from pipeline.params.explain import explain_errors
+from pipeline.params.generate import GenerateParams
+from pipeline.params.models import ModelParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.params.sections import (
-    CorpusParams,
-    GenerateParams,
-    ModelParams,
-    Section,
-    TrainParams,
-    VocabParams,
-)
+from pipeline.params.section import Section
+from pipeline.params.train import TrainParams
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -33,7 +30,7 @@ class Params(Section):
     models: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], ModelParams] = Field(min_length=1)
     generate: GenerateParams
     runtime: RuntimeParams = RuntimeParams()
-    gate: dict[str, Any] = Field({})
+    gate: dict[str, Any] = Field(default_factory=dict)
     """The flows' own section, checked where it is used (see :mod:`flows.gate`)."""
 
     @model_validator(mode="after")
@@ -63,7 +60,7 @@ class Params(Section):
         try:
             return TrainParams.model_validate({**shared, **own})
         except ValidationError as error:
-            raise ValueError(explain(error, f"models.{name}.train", TrainParams)) from None
+            raise ValueError(explain_errors(error, f"models.{name}.train", TrainParams)) from None
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -79,7 +76,7 @@ def check_params(values: object, path: Path = PARAMS_FILE) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise RefrainError(f"{path}: {explain(error, '', Params)}") from None
+        raise RefrainError(f"{path}: {explain_errors(error, '', Params)}") from None
 
 
 def read_yaml(path: Path) -> Any:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from pipeline.params.sections import Positive, Section
+from pipeline.params.section import Positive, Section
 
 
 class RuntimeParams(Section):

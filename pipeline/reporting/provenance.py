@@ -8,7 +8,7 @@ from pipeline.reporting.tables import read_json
 PACKAGES = ("torch", "numpy", "pyarrow", "safetensors")
 
 
-def provenance(params: Params) -> dict[str, str]:
+def provenance_facts(params: Params) -> dict[str, str]:
     """Facts by name. They are the same in every clone, on every day: no commit, no time, no path."""
     evaluated = {name: read_json(artifacts.evaluation_path(name)) for name in params.models}
     return {

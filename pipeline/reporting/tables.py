@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline import artifacts
 from pipeline.errors import RefrainError
+from pipeline.params.corpus import SPLITS
 from pipeline.params.load import BASELINES
-from pipeline.params.sections import SPLITS
 
 Metrics = dict[str, dict[str, dict[str, float]]]
 """Figures by model or baseline, then by split, then by name."""

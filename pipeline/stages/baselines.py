@@ -1,7 +1,7 @@
 """Stage baselines: perplexity of predictors that only count, on every split."""
 
 from pipeline import artifacts
-from pipeline.params.sections import SPLITS
+from pipeline.params.corpus import SPLITS
 from pipeline.program import run_program
 
 

@@ -23,9 +23,9 @@ from pipeline.text.reading import Piece
 from pipeline.text.vocab import (
     CODE_POINTS,
     Placement,
-    build_vocab,
     check_prefixes,
     count_chars,
+    vocab_from_counts,
     write_vocab,
 )
 from pipeline.text.workers import parallel_map
@@ -49,7 +49,7 @@ def main() -> None:
             "corpus.split.train more"
         )
     occurrences = count_training(training, normalize, pieces, placements, counts)
-    vocab = build_vocab(occurrences, unk=params.vocab.unk, min_count=params.vocab.min_count)
+    vocab = vocab_from_counts(occurrences, unk=params.vocab.unk, min_count=params.vocab.min_count)
     check_prefixes(params, vocab)
     write_vocab(artifacts.VOCAB, vocab, placements)
     log.info(f"{characters:,} characters, {training:,} of them for training; vocabulary of {len(vocab):,}")

@@ -5,8 +5,8 @@ import logging
 
 from pipeline import artifacts
 from pipeline.errors import RefrainError
+from pipeline.params.corpus import SPLITS
 from pipeline.params.load import load_params
-from pipeline.params.sections import SPLITS
 from pipeline.program import run_program
 
 log = logging.getLogger(__name__)

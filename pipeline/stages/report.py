@@ -4,9 +4,9 @@ import json
 from io import StringIO
 
 from pipeline import artifacts
+from pipeline.params.corpus import SPLITS
 from pipeline.params.load import Params, load_params
 from pipeline.params.recipes import RESULT_SECTIONS
-from pipeline.params.sections import SPLITS
 from pipeline.program import run_program
 from pipeline.text.vocab import VocabFile, read_vocab
 
@@ -26,7 +26,7 @@ def main() -> None:
     # Only here: Altair takes a second to load, and --help and wrong parameters need not wait for it.
     from pipeline.reporting.charts import learning_curves, read_curves
     from pipeline.reporting.page import Page, render, samples_side_by_side
-    from pipeline.reporting.provenance import provenance
+    from pipeline.reporting.provenance import provenance_facts
     from pipeline.reporting.samples import samples_markdown
     from pipeline.reporting.tables import collect_metrics, perplexity_rows, read_lines, splits_of
 
@@ -41,7 +41,7 @@ def main() -> None:
         samples=samples_side_by_side(samples),
         text_facts=text_facts(params, stored),
         frequent=frequent_characters(stored),
-        provenance=provenance(params),
+        provenance=provenance_facts(params),
         params_yaml=as_yaml(params),
     )
     artifacts.write_json(artifacts.METRICS, metrics)

@@ -19,9 +19,9 @@ def main(model: str) -> None:
     from pipeline.training.ranks import device_of_rank, join_ranks, started_by_torchrun
 
     if runtime.processes > 1 and not started_by_torchrun():
-        from pipeline.training.launch import launch
+        from pipeline.training.launch import launch_processes
 
-        launch(runtime.processes, runtime.threads, "-m", "pipeline.stages.train", model)
+        launch_processes(runtime.processes, runtime.threads, "-m", "pipeline.stages.train", model)
         return
     from pipeline.training.run import train_model
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import RefrainError
-from pipeline.params.sections import SPLITS, CorpusParams, SplitParams
+from pipeline.params.corpus import SPLITS, CorpusParams, SplitParams
 from pipeline.text.files import TextFile, find_files, reading_explained
 from pipeline.text.normalize import NORMALIZERS, separator
 from pipeline.text.reading import FileRange, Piece, decode_piece

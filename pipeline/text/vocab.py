@@ -128,7 +128,7 @@ def count_chars(chunks: Iterable[str]) -> NDArray[np.int64]:
     return counts
 
 
-def build_vocab(counts: NDArray[np.int64], *, unk: bool, min_count: int) -> Vocab:
+def vocab_from_counts(counts: NDArray[np.int64], *, unk: bool, min_count: int) -> Vocab:
     """Vocabulary of the characters counted at least ``min_count`` times.
 
     Ids follow falling count, then code point; ``<unk>`` comes before all of them.

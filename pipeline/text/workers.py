@@ -3,12 +3,15 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tqdm import tqdm
 
 from pipeline.errors import RefrainError, TransientError, first_line
 from pipeline.params.runtime import RuntimeParams
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 CONNECT_SECONDS = 10
 
@@ -39,24 +42,39 @@ def parallel_map(runtime: RuntimeParams) -> Iterator[ParallelMap]:
     if runtime.text_workers == 1 and not runtime.text_scheduler:
         yield lambda function, items: _with_progress(map(function, items), len(items))
         return
+    with _client(runtime) as client:
+
+        def over_processes(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+            return _with_progress(_results(client, runtime, function, items), len(items))
+
+        yield over_processes
+
+
+def _results(
+    client: "Client", runtime: RuntimeParams, function: Callable[[T], R], items: Sequence[T]
+) -> Iterator[R]:
+    from distributed import KilledWorker
+
+    try:
+        for future in client.map(function, items, pure=False):
+            yield future.result()
+            future.release()
+    except KilledWorker as error:
+        other = "text_scheduler: null" if runtime.text_scheduler else "text_workers: 1"
+        raise RefrainError(
+            f"a process that reads text died {error.allowed_failures + 1} times over the same piece: see "
+            f"whether memory runs out, or set runtime.{other}"
+        ) from None
+
+
+@contextmanager
+def _client(runtime: RuntimeParams) -> Iterator["Client"]:
+    """A client of the user's scheduler, or of processes that end with it."""
     # Only here: they take half a second to load.
     import dask
-    from distributed import Client, KilledWorker, LocalCluster
+    from distributed import Client, LocalCluster
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
-
-    def over_processes(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        try:
-            for future in client.map(function, items, pure=False):
-                yield future.result()
-                future.release()
-        except KilledWorker as error:
-            other = "text_scheduler: null" if runtime.text_scheduler else "text_workers: 1"
-            raise RefrainError(
-                f"a process that reads text died {error.allowed_failures + 1} times over the same piece: "
-                f"see whether memory runs out, or set runtime.{other}"
-            ) from None
-
     key = "distributed.nanny.pre-spawn-environ"
     with dask.config.set({key: dask.config.get(key) | KEEP_FREED_MEMORY}), ExitStack() as stack:
         try:
@@ -71,13 +89,10 @@ def parallel_map(runtime: RuntimeParams) -> Iterator[ParallelMap]:
             )
             client = stack.enter_context(Client(address, timeout=CONNECT_SECONDS))
         except OSError as error:
-            where = (
-                f"scheduler {runtime.text_scheduler}"
-                if runtime.text_scheduler
-                else f"workers {runtime.text_workers}"
-            )
-            raise TransientError(f"runtime.text_{where}: {first_line(error)}") from None
-        yield lambda function, items: _with_progress(over_processes(function, items), len(items))
+            scheduler, count = runtime.text_scheduler, runtime.text_workers
+            what = f"scheduler {scheduler}" if scheduler else f"workers {count}"
+            raise TransientError(f"runtime.text_{what}: {first_line(error)}") from None
+        yield client
 
 
 def _with_progress(results: Iterator[R], pieces: int) -> Iterator[R]:

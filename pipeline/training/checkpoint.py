@@ -13,7 +13,7 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
-from pipeline.code_digest import code_digest
+from pipeline.code_digest import program_digest
 from pipeline.tensors import read_metadata, read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 def fingerprint(**inputs: object) -> str:
     """Identity of a training: what determines its result, the code of the stage train included."""
-    content = json.dumps([inputs, code_digest("pipeline.stages.train")], sort_keys=True, default=str)
+    content = json.dumps([inputs, program_digest("pipeline.stages.train")], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -6,7 +6,7 @@ from pipeline.data.batches import Text
 from pipeline.evaluation.perplexity import score
 from pipeline.generation.decoding import Decoding, generate
 from pipeline.nn.language_model import CharLM
-from pipeline.params.sections import SampleParams
+from pipeline.params.train import SampleParams
 from pipeline.text.vocab import Vocab
 
 

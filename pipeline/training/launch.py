@@ -16,7 +16,7 @@ from pipeline.training.ranks import GIVE_UP
 RESTARTS = 3
 
 
-def launch(processes: int, threads: int | None, *arguments: str) -> None:
+def launch_processes(processes: int, threads: int | None, *arguments: str) -> None:
     """Run ``python arguments`` in several processes; a signal that ends them ends this process, too.
 
     PyTorch's elastic agent starts all of them again if one dies. Raises :class:`RefrainError` if that happens

@@ -13,12 +13,12 @@ from torch import Tensor
 from pipeline import seeds
 from pipeline.data.batches import SAMPLINGS, Minibatch, Selection, Text
 from pipeline.nn.language_model import CharLM
-from pipeline.nn.loss import perplexity
+from pipeline.nn.loss import perplexity_of
 from pipeline.params.runtime import RuntimeParams
-from pipeline.params.sections import TrainParams
+from pipeline.params.train import TrainParams
 from pipeline.training.gradients import Gradients
 from pipeline.training.meter import FLUSH_STEPS, EpochTotals
-from pipeline.training.optim import Optimizer, learning_rate
+from pipeline.training.optim import Optimizer, learning_rate_at
 from pipeline.training.ranks import ONE_RANK, Ranks
 from pipeline.training.state import Epoch, History, KeptWeights, LaneStates, RandomStates, Stateful
 
@@ -128,7 +128,7 @@ class Trainer:
         loss, characters, end = self.gradients.compute(inputs, labels, start)
         if self.sampling.carries_state:
             self.lanes.states = end
-        rate = learning_rate(self.params, self.steps_done, self.params.epochs * self.steps_per_epoch)
+        rate = learning_rate_at(self.params, self.steps_done, self.params.epochs * self.steps_per_epoch)
         self.totals.add(loss, characters, self.optimizer.step(rate))
         if self.totals.steps_done % FLUSH_STEPS == 0 or self.totals.steps_done == self.steps_per_epoch:
             self.totals.flush_losses()
@@ -139,7 +139,7 @@ class Trainer:
     def finish_epoch(self) -> None:
         """Evaluate, sample and report where that is due, then begin the next epoch."""
         epoch, every = self.totals.epoch, self.params.sample.every
-        train_perplexity = perplexity(self.totals.mean_loss())
+        train_perplexity = perplexity_of(self.totals.mean_loss())
         valid = None
         if self.hooks.validate and (epoch == self.params.epochs or epoch % self.params.evaluate_every == 0):
             valid = self.hooks.validate()

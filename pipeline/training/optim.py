@@ -10,7 +10,7 @@ from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from pipeline.params.sections import TrainParams
+from pipeline.params.train import TrainParams
 
 
 class Optimizer:
@@ -84,7 +84,7 @@ def _memory_order(matrix: Tensor) -> Tensor:
     return matrix if matrix.is_contiguous() else matrix.t()
 
 
-def learning_rate(params: TrainParams, step: int, total_steps: int) -> float:
+def learning_rate_at(params: TrainParams, step: int, total_steps: int) -> float:
     """The learning rate of step ``step`` (from 0): a linear warm-up, then constant or half a cosine to 0."""
     if step < params.warmup_steps:
         return params.learning_rate * (step + 1) / params.warmup_steps

@@ -126,7 +126,8 @@ def train_to_the_end(trainer: Trainer, name: str, progress: Progress) -> dict[st
     """Train to the end; log where it begins in the middle, or is stopped."""
     is_first = trainer.ranks.rank == 0
     if is_first and trainer.steps_done:
-        log.info("%s: going on from its checkpoint, in epoch %d", name, trainer.totals.epoch)
+        where = "after its last epoch" if trainer.is_finished() else f"in epoch {trainer.totals.epoch}"
+        log.info("%s: going on from its checkpoint, %s", name, where)
     if is_first:
         progress.start(trainer.steps_per_epoch, trainer.steps_done)
     try:

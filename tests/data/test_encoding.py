@@ -16,7 +16,7 @@ from pipeline.data.encoding import encode_piece, id_type, plan_shards
 from pipeline.errors import RefrainError
 from pipeline.text import corpus
 from pipeline.text.corpus import Corpus, count_piece, split_bounds
-from pipeline.text.vocab import VocabFile, build_vocab, count_chars
+from pipeline.text.vocab import VocabFile, count_chars, vocab_from_counts
 from tests.support.corpus import corpus_params
 
 TEXT = "分开以后 不分开以前\n" * 20
@@ -29,7 +29,7 @@ def encode(path: Path, folder: Path, sha256: str = "v", **changes: Any) -> Vocab
     pieces = source.pieces()
     normalize = source.params.normalize
     placements = source.placements(pieces, [count_piece(normalize, piece) for piece in pieces])
-    vocab = build_vocab(count_chars(source.read()), unk=False, min_count=1)
+    vocab = vocab_from_counts(count_chars(source.read()), unk=False, min_count=1)
     stored = VocabFile(vocab, sha256, tuple(placements))
     bounds = split_bounds(placements[-1].stop, source.params.split)
     planned = plan_shards(pieces, placements, bounds)

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from pipeline.nn import loss
-from pipeline.nn.loss import linear_cross_entropy, perplexity
+from pipeline.nn.loss import linear_cross_entropy, perplexity_of
 
 
 @pytest.mark.parametrize("chunk", [1, 7 * 13, 1 << 21], ids=["a row at a time", "some rows", "all rows"])
@@ -45,6 +45,6 @@ def test_does_not_overflow_where_logits_are_large() -> None:
 def test_perplexity_of_a_uniform_guess_is_the_vocabulary() -> None:
     weights = torch.zeros(1027, 4), torch.zeros(1027)
     value = linear_cross_entropy(torch.randn(9, 4), *weights, torch.arange(9))
-    assert perplexity(value.item()) == pytest.approx(1027, rel=1e-5)
-    assert perplexity(0.0) == 1
-    assert math.isfinite(perplexity(1e9))
+    assert perplexity_of(value.item()) == pytest.approx(1027, rel=1e-5)
+    assert perplexity_of(0.0) == 1
+    assert math.isfinite(perplexity_of(1e9))

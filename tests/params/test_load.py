@@ -162,6 +162,17 @@ def test_every_key_has_a_default_but_those_that_nobody_can_guess(tmp_path: Path)
     assert params.train_params("gru").num_steps == 35
 
 
+def test_a_device_that_is_not_there_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(
+        tmp_path, ("device: cpu", "device: cuda:9"), ("path: data/raw/lyrics.txt", "path: https://x.invalid")
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RefrainError, match=r"runtime\.device: 'cuda:9' is not on this machine"):
+        check.main()
+
+
 def test_the_gates_own_section_is_checked_with_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.params.sections import CorpusParams
+from pipeline.params.corpus import CorpusParams
 from pipeline.text.corpus import Corpus, count_piece
 from pipeline.text.vocab import Placement
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.params.runtime import RuntimeParams
-from pipeline.params.sections import TrainParams
+from pipeline.params.train import TrainParams
 from pipeline.training.loop import Hooks, Trainer
 from pipeline.training.ranks import ONE_RANK, Ranks
 from pipeline.training.state import Epoch

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import RefrainError
-from pipeline.params.sections import SplitParams
+from pipeline.params.corpus import SplitParams
 from pipeline.text import corpus, reading
 from pipeline.text.corpus import Corpus, split_bounds
 from pipeline.text.normalize import NORMALIZERS

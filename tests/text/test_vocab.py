@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import RefrainError
-from pipeline.params.sections import CorpusParams, SplitParams
+from pipeline.params.corpus import CorpusParams, SplitParams
 from pipeline.text.corpus import Corpus
-from pipeline.text.vocab import UNK, Placement, Vocab, build_vocab, count_chars, read_vocab, write_vocab
+from pipeline.text.vocab import UNK, Placement, Vocab, count_chars, read_vocab, vocab_from_counts, write_vocab
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1)
 
 
 def vocab_of(text: str, unk: bool = False, min_count: int = 1) -> Vocab:
-    return build_vocab(count_chars([text]), unk=unk, min_count=min_count)
+    return vocab_from_counts(count_chars([text]), unk=unk, min_count=min_count)
 
 
 def test_order_is_falling_count_then_code_point() -> None:
@@ -58,7 +58,7 @@ def test_counts_do_not_depend_on_chunks(chunks: list[str]) -> None:
 
 def test_empty_vocabulary_is_an_error() -> None:
     with pytest.raises(RefrainError, match="min_count: 3 leaves no character"):
-        build_vocab(count_chars(["abba"]), unk=True, min_count=3)
+        vocab_from_counts(count_chars(["abba"]), unk=True, min_count=3)
 
 
 def test_file_round_trip(tmp_path: Path) -> None:
@@ -90,15 +90,15 @@ def corpus(path: Path, normalize: str, max_chars: int | None = None) -> Corpus:
 
 def test_jaychou_lyrics_have_1027_characters(corpora: Path) -> None:
     text = corpus(corpora / "jaychou_lyrics.txt.zip", "lyrics", 10_000)
-    assert len(build_vocab(count_chars(text.read()), unk=False, min_count=1)) == 1027
+    assert len(vocab_from_counts(count_chars(text.read()), unk=False, min_count=1)) == 1027
 
 
 def test_time_machine_has_28_characters_with_unk(corpora: Path) -> None:
     text = corpus(corpora / "timemachine.txt", "letters")
-    assert len(build_vocab(count_chars(text.read()), unk=True, min_count=1)) == 28
+    assert len(vocab_from_counts(count_chars(text.read()), unk=True, min_count=1)) == 28
 
 
 def test_tiny_shakespeare_has_65_characters(corpora: Path) -> None:
     text = corpus(corpora / "tinyshakespeare.txt", "none")
     assert sum(map(len, text.read())) == 1_115_394
-    assert len(build_vocab(count_chars(text.read()), unk=False, min_count=1)) == 65
+    assert len(vocab_from_counts(count_chars(text.read()), unk=False, min_count=1)) == 65

@@ -10,13 +10,13 @@ from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from pipeline.training.optim import Optimizer, learning_rate
+from pipeline.training.optim import Optimizer, learning_rate_at
 from tests.support.training import train_params
 
 
 def test_warm_up_then_cosine() -> None:
     params = train_params(learning_rate=0.4, schedule="cosine", warmup_steps=4)
-    rates = [learning_rate(params, step, 12) for step in range(12)]
+    rates = [learning_rate_at(params, step, 12) for step in range(12)]
     assert rates[:5] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4])
     assert rates[8] == pytest.approx(0.2)
     assert rates[11] == pytest.approx(0.4 * 0.5 * (1 + math.cos(math.pi * 7 / 8)))
@@ -24,7 +24,7 @@ def test_warm_up_then_cosine() -> None:
 
 def test_constant() -> None:
     params = train_params(learning_rate=0.4, schedule="constant", warmup_steps=0)
-    assert {learning_rate(params, step, 10) for step in range(10)} == {0.4}
+    assert {learning_rate_at(params, step, 10) for step in range(10)} == {0.4}
 
 
 @pytest.mark.parametrize(

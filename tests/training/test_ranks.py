@@ -152,7 +152,7 @@ def test_ranks_end_with_the_agent_that_started_them(on_two: Project) -> None:
 @pytest.mark.slow
 def test_processes_that_die_again_and_again_are_one_line() -> None:
     die = "import os; os.kill(os.getpid(), 9)"
-    start = f"from pipeline.training.launch import launch; launch(2, 1, '-c', {die!r})"
+    start = f"from pipeline.training.launch import launch_processes; launch_processes(2, 1, '-c', {die!r})"
     program = f"from pipeline.program import run_program\ndef main(): {start}\nrun_program(main)"
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
@@ -161,6 +161,19 @@ def test_processes_that_die_again_and_again_are_one_line() -> None:
     line = result.stderr.strip().splitlines()[-1]
     assert line.startswith("error: process ")
     assert "died 4 times, the last time by SIGKILL: see whether memory runs out" in line
+
+
+@pytest.mark.slow
+def test_dvc_takes_over_what_torchrun_has_trained(on_two: Project) -> None:
+    """As on several machines: the checkpoint of two processes is that of one, too."""
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    on_two.run(sys.executable, *command, "-m", "pipeline.stages.train", "gru")
+    trained = on_two.hashes("gru")
+    on_two.edit("  processes: 2\n", "  processes: 1\n")
+    said = on_two.run("dvc", "repro", "train@gru").stderr
+    assert "gru: going on from its checkpoint, after its last epoch" in said
+    assert on_two.hashes("gru") == trained
+    assert "up to date" in on_two.run("dvc", "status", "train@gru").stdout
 
 
 def test_more_processes_than_lanes_are_refused(on_two: Project) -> None:

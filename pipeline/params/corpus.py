@@ -1,0 +1,78 @@
+"""``corpus`` and ``vocab`` in ``params.yaml``: which text, how it is read, which characters count."""
+
+import math
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from pipeline.params.section import Count, Fraction, NonEmpty, Section
+
+SPLITS = ("train", "valid", "test")
+
+
+class SplitParams(Section):
+    """Fractions of the text, cut in this order; they sum to 1."""
+
+    train: Fraction
+    valid: Fraction
+    test: Fraction
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        total = self.train + self.valid + self.test
+        if not math.isclose(total, 1):
+            raise ValueError(f"the three fractions sum to {total:g}, not 1")
+        if not self.train:
+            raise ValueError("the training split is empty: give train more than 0")
+        return self
+
+
+class CorpusParams(Section):
+    """Which text, and how it is read (see :mod:`pipeline.text.corpus`)."""
+
+    path: NonEmpty
+    """A file, a folder, a .zip or .gz, or a URL (https://, s3://). DVC watches it as a whole."""
+
+    files: NonEmpty | None = None
+    """Pattern of the files to take from a folder or archive (``*.txt``); null: all."""
+
+    normalize: Literal["none", "lyrics", "letters"] = "none"
+    """``lyrics``: line breaks to spaces; ``letters``: lower-case letters, all else to one space."""
+
+    max_chars: Count | None = None
+    """Keep only the first so many characters; null: all."""
+
+    split: SplitParams = SplitParams(train=0.9, valid=0.05, test=0.05)
+    """Which part of the text is for training, for validation, and for the test."""
+
+    @model_validator(mode="after")
+    def _path_is_no_pattern(self) -> Self:
+        # DVC hashes this path to see whether the text changed, and it takes no patterns.
+        if "://" in self.path or Path(self.path).exists():
+            return self
+        if "*" in self.path:
+            head, slash, _ = self.path.partition("*")[0].rpartition("/")
+            folder = head or slash or "."
+            files = self.path.removeprefix(head + slash)
+            raise ValueError(
+                f"path: {self.path!r} is a pattern, and DVC watches whole files and folders: "
+                f"set corpus.path to {folder!r} and corpus.files to {files!r}"
+            )
+        return self
+
+
+class VocabParams(Section):
+    """Which characters get an id of their own."""
+
+    unk: bool = True
+    """``<unk>`` stands for the characters that the training split lacks."""
+
+    min_count: Count = 1
+    """Characters that occur less often in the training split become ``<unk>``, too."""
+
+    @model_validator(mode="after")
+    def _rare_needs_unk(self) -> Self:
+        if self.min_count > 1 and not self.unk:
+            raise ValueError(f"min_count: {self.min_count} leaves characters out, which needs unk: true")
+        return self

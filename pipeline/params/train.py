@@ -1,0 +1,68 @@
+"""``train`` in ``params.yaml``: how models are trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.params.section import Count, NonEmpty, NonNegative, Positive, Section
+
+
+class SampleParams(Section):
+    """Greedy text that a model writes during training."""
+
+    every: Annotated[int, Field(ge=0)] = 25
+    """Epochs between two samples; 0: never."""
+
+    prefixes: list[NonEmpty] = Field(default_factory=list)
+    """What the samples begin with."""
+
+    length: Count = 50
+    """Characters after the prefix."""
+
+
+class TrainParams(Section):
+    """How models are trained. A model may repeat any of these keys under its own ``train``."""
+
+    sampling: Literal["consecutive", "random", "classic_consecutive", "classic_random"] = "consecutive"
+    """How the text is cut into minibatches; ``classic_``: as in the textbook (see docs/definitions.md)."""
+
+    batch_size: Count = 32
+    """Lanes (consecutive) or windows (random) that are read side by side."""
+
+    num_steps: Count = 35
+    """Characters of each that backpropagation through time goes back."""
+
+    epochs: Count = 50
+    """Passes over the training split."""
+
+    optimizer: Literal["sgd", "adam", "adamw"] = "adam"
+
+    learning_rate: Positive = 0.004
+
+    weight_decay: NonNegative = 0.0
+
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Of the learning rate, after the warm-up; ``cosine`` falls to 0."""
+
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps in which the learning rate rises from 0."""
+
+    clip: Positive | None = 1.0
+    """Largest global norm of the gradients; null: no clipping."""
+
+    keep: Literal["last", "best"] = "last"
+    """Which weights are kept: those of the end, or those with the best validation perplexity."""
+
+    patience: Count | None = None
+    """Stop after so many evaluations without a better validation perplexity; null: never."""
+
+    evaluate_every: Count = 5
+    """Epochs between evaluations of the validation split."""
+
+    precision: Literal["highest", "high", "medium"] = "highest"
+    """Of float32 matrix products; ``medium`` rounds to bfloat16 where that is faster."""
+
+    implementation: Literal["auto", "reference", "torch", "fused"] = "auto"
+    """How recurrent layers are computed; ``auto``: the fastest (see :mod:`pipeline.nn.recurrent`)."""
+
+    sample: SampleParams = SampleParams()
