@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 
 @dataclass(frozen=True)
 class Machine:
-    """What decides speed: ``gflops`` and ``gigabytes`` a second are measured, with the cores of the run."""
+    """What decides speed. ``gflops`` and ``gigabytes`` are per second, measured on the cores of the run."""
 
     processor: str
     cores: int
@@ -26,13 +26,8 @@ class Machine:
 
 def describe() -> Machine:
     """This machine, measured."""
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if line.startswith("model name")
-    ]
     return Machine(
-        processor=names[0] if names else platform.processor(),
+        processor=processor_name(),
         cores=len(os.sched_getaffinity(0)),
         gflops=_gflops("highest"),
         gflops_medium=_gflops("medium"),
@@ -40,11 +35,18 @@ def describe() -> Machine:
     )
 
 
-def _seconds(run: object, times: int = 15) -> float:
+def processor_name() -> str:
+    """The name of this machine's processor."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _seconds(work: Callable[[], object], times: int = 15) -> float:
     taken = []
     for _ in range(times):
         start = time.perf_counter()
-        run()  # type: ignore[operator]
+        work()
         taken.append(time.perf_counter() - start)
     return median(taken)
 

@@ -4,37 +4,36 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from benchmarks import textbook
 from pipeline.nn.language_model import CharLM, ModelConfig
-from pipeline.params import TrainParams, load_params
-from pipeline.text import catalog
+from pipeline.params.corpus import CorpusParams
+from pipeline.params.recipes import load_recipe
+from pipeline.params.runtime import RuntimeParams
+from pipeline.params.train import TrainParams
+from pipeline.text.catalog import fetch_text, load_catalog
 from pipeline.text.corpus import Corpus
-from pipeline.training.trainer import Epoch, Hooks, Trainer
+from pipeline.training.loop import Hooks, Trainer
+from pipeline.training.state import Epoch
 
-HIDDEN, BATCH, STEPS = 256, 32, 35
+Precision = Literal["highest", "high", "medium"]
+
+HIDDEN, BATCH, STEPS, VOCABULARY = 256, 32, 35, 1027
 EPOCHS = 4
 """Epochs of one measurement."""
 
 FOLDER = Path(__file__).parent
-RECIPES = Path("replications/recipes")
 
 
 def _text(name: str, max_chars: int | None = None) -> str:
     """A text of the catalogue, fetched if it is not there yet."""
-    entry = catalog.load_catalog()[name]
-    settings = load_params().corpus.model_copy(
-        update={
-            "path": str(catalog.fetch(name)),
-            "files": None,
-            "normalize": entry.normalize,
-            "max_chars": max_chars,
-        }
-    )
-    return "".join(Corpus(settings).read())
+    normalize = load_catalog()[name].normalize
+    params = CorpusParams(path=str(fetch_text(name)), normalize=normalize, max_chars=max_chars)
+    return "".join(Corpus(params).read())
 
 
 def jaychou() -> tuple[Tensor, int]:
@@ -44,7 +43,7 @@ def jaychou() -> tuple[Tensor, int]:
 
 
 def long_text(language: str) -> str:
-    """Some ten megabytes."""
+    """Some ten megabytes of English or Chinese."""
     if language == "English":
         return _text("tiny_shakespeare") * 8
     return _text("jaychou_lyrics") * 40
@@ -64,7 +63,7 @@ class TextbookTraining:
         return math.exp(self._run()[0])
 
     def epochs(self) -> int:
-        """Train some epochs; characters."""
+        """Train some epochs; their characters."""
         return sum(self._run()[1] for _ in range(EPOCHS))
 
     def _run(self) -> tuple[float, int]:
@@ -72,59 +71,72 @@ class TextbookTraining:
 
 
 class OurTraining:
-    """Refrain's training, an epoch at a time: the loop of the stage `train`, without its reports."""
+    """Refrain's training, an epoch at a time: the steps of the stage train, without its reports."""
 
     def __init__(
         self,
         cell: str,
         ids: Tensor,
         vocab_size: int,
-        precision: str = "highest",
+        precision: Precision = "highest",
         train: TrainParams | None = None,
     ) -> None:
         torch.manual_seed(0)
         self.ids = ids
-        same = {"batch_size": BATCH, "num_steps": STEPS, "optimizer": "adam", "learning_rate": 1e-3}
-        same |= {"clip": 0.01, "sampling": "consecutive", "precision": precision, "schedule": "constant"}
-        self.params = train or load_params().train.model_copy(update=same)
-        model = CharLM(ModelConfig(vocab_size=vocab_size, cell=cell, hidden_size=HIDDEN))
+        self.train = train or like_the_textbook(precision)
+        model = CharLM(ModelConfig(vocab_size=vocab_size, cell=cell, hidden_size=HIDDEN)).train()
         self.done: list[Epoch] = []
         hooks = Hooks(None, lambda: (), lambda _: None, lambda *_: None, self.done.append)
-        self.trainer = Trainer(model, ids.numpy(), self.params, 0, math.inf, hooks)
+        self.trainer = Trainer(model, ids.numpy(), self.train, RuntimeParams(), 0, hooks)
 
     def epoch(self) -> float:
         """Train an epoch; its perplexity."""
-        self._run(1)
+        self._train(1)
         return self.done[-1].train_perplexity
 
     def epochs(self) -> int:
-        """Train some epochs; characters."""
-        return self._run(EPOCHS)
+        """Train some epochs; their characters."""
+        self._train(EPOCHS)
+        return EPOCHS * len(self.ids)
 
-    def _run(self, epochs: int) -> int:
-        last = self.trainer.epoch + epochs
-        self.trainer.params = self.params.model_copy(update={"epochs": last - 1})
-        torch.set_float32_matmul_precision(self.params.precision)
-        self.trainer.run()
+    def _train(self, count: int) -> None:
+        torch.set_float32_matmul_precision(self.train.precision)
+        for _ in range(count):
+            for inputs, labels in self.trainer.minibatches():
+                self.trainer.step(inputs, labels)
+            self.trainer.finish_epoch()
         torch.set_float32_matmul_precision("highest")
-        return epochs * len(self.ids)
 
 
-def recipe(name: str, ids: Tensor, vocab_size: int) -> OurTraining:
-    """The first model of a params file in replications/recipes."""
-    params = load_params(RECIPES / f"{name}.yaml")
+def like_the_textbook(precision: Precision = "highest", batch_size: int = BATCH) -> TrainParams:
+    """Training parameters that do the same work as the textbook's training."""
+    return TrainParams(
+        sampling="consecutive",
+        batch_size=batch_size,
+        num_steps=STEPS,
+        optimizer="adam",
+        learning_rate=1e-3,
+        schedule="constant",
+        clip=0.01,
+        precision=precision,
+    )
+
+
+def recipe_training(name: str, ids: Tensor, vocab_size: int) -> OurTraining:
+    """The first model of a recipe."""
+    params = load_recipe(name)
     model, settings = next(iter(params.models.items()))
     return OurTraining(settings.cell, ids, vocab_size, train=params.train_params(model))
 
 
-def seconds_to(epoch: Callable[[], float], target: float, most: int = 400) -> float:
-    """Seconds until ``epoch`` returns a perplexity of at most ``target``.
+def seconds_to(train_one: Callable[[], float], target: float, most: int = 400) -> float:
+    """Seconds until ``train_one``, which trains an epoch, returns a perplexity of at most ``target``.
 
     Raises RuntimeError if it never does: a time counts only with its result.
     """
     start = time.perf_counter()
     for _ in range(most):
-        if epoch() <= target:
+        if train_one() <= target:
             return time.perf_counter() - start
     raise RuntimeError(f"no perplexity of {target} in {most} epochs")
 
@@ -140,13 +152,12 @@ def same_models(cell: str, vocab_size: int) -> tuple[textbook.TextbookModel, Cha
 
 
 def ceilings(gflops: float) -> dict[str, float]:
-    """Characters a second that training would have if it did nothing but its float32 matrix products.
+    """Characters a second that training would reach if it did nothing but its float32 matrix products.
 
-    Forward and backward count three products each of hidden state and decoder; the input costs none.
+    Forward and backward have three products each of hidden state and decoder; the input costs none.
     """
-    vocab_size = 1027
     rates = {}
     for cell, gates in (("RNN", 1), ("GRU", 3), ("LSTM", 4)):
-        operations = 3 * 2 * HIDDEN * (gates * HIDDEN + vocab_size)
+        operations = 3 * 2 * HIDDEN * (gates * HIDDEN + VOCABULARY)
         rates[f"{cell} training"] = gflops * 1e9 / operations
     return rates

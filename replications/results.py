@@ -1,7 +1,7 @@
-"""What a run gave, as files: its figures, its samples, and its timings.
+"""What a run gives, as files: its figures and its samples. Both repeat to the byte.
 
-Figures and samples repeat to the byte, timings do not. Samples are files of their own, because models that
-know song lyrics by heart write song lyrics: DVC keeps them, and git does not.
+Samples are files of their own, because models that know song lyrics by heart write song lyrics: DVC keeps
+them, and git does not.
 """
 
 import json
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import write_json
+from pipeline.errors import RefrainError
 
 FOLDER = Path("replications")
-RECIPES = FOLDER / "recipes"
+OVERLAYS = FOLDER / "overlays.json"
 RESULTS = FOLDER / "results"
 SAMPLES = FOLDER / "samples"
-TIMINGS = FOLDER / "timings"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Greedy text after so many epochs, a text for each prefix, the prefix not included."""
+    """Greedy text after so many epochs: one text for each prefix, without the prefix."""
 
     epoch: int
     texts: list[str]
@@ -28,9 +28,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Result:
-    """One run. ``perplexity`` is over each epoch while the weights change, as the textbook prints it;
-    ``held_out`` maps epochs to the perplexity of the validation split, if there is one, and ``baselines`` has
-    those of the predictors that only count. ``stopped`` says why a training ended before its time.
+    """The figures of one run.
+
+    ``perplexity`` is over each epoch while the weights change, as the textbook prints it. ``held_out`` maps
+    epochs to the perplexity of the validation split, if there is one. ``baselines`` has the held-out
+    perplexity of the predictors that only count. ``stopped`` says why a training ended early. ``versions``
+    are those of the packages that compute.
     """
 
     recipe: str
@@ -45,39 +48,30 @@ class Result:
     stopped: str | None
     versions: dict[str, str]
 
-
-@dataclass(frozen=True)
-class Timing:
-    """How fast a run went, on what. ``seconds`` are those of a median epoch, ``total_seconds`` of all."""
-
-    seconds: float
-    characters_per_second: float
-    total_seconds: float
-    device: str
+    def perplexity_at(self, epoch: int) -> float | None:
+        """The perplexity of epoch ``epoch`` (from 1); None if the run ended before."""
+        return self.perplexity[epoch - 1] if epoch <= len(self.perplexity) else None
 
 
-def write(name: str, result: Result, samples: list[Sample], timing: Timing) -> None:
-    """Write a run's three files."""
+def write_run(name: str, result: Result, samples: list[Sample]) -> None:
+    """Write the two files of run ``name``."""
     write_json(RESULTS / f"{name}.json", asdict(result))
     write_json(SAMPLES / f"{name}.json", [asdict(sample) for sample in samples])
-    write_json(TIMINGS / f"{name}.json", asdict(timing))
 
 
 def read_result(name: str) -> Result:
-    """The figures of run ``name``."""
+    """The figures of run ``name``; :class:`RefrainError` if there are none."""
     return Result(**read_json(RESULTS / f"{name}.json"))
 
 
 def read_samples(name: str) -> list[Sample]:
-    """The samples of run ``name``."""
+    """The samples of run ``name``; :class:`RefrainError` if there are none."""
     return [Sample(**sample) for sample in read_json(SAMPLES / f"{name}.json")]
 
 
-def read_timing(name: str) -> Timing:
-    """The timing of run ``name``."""
-    return Timing(**read_json(TIMINGS / f"{name}.json"))
-
-
-def read_json(path: Path) -> Any:
-    """What :func:`pipeline.artifacts.write_json` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, command: str = "make replicate") -> Any:
+    """What a JSON file holds; :class:`RefrainError` if it is not there, naming the command that writes it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RefrainError(f"{path} is not there: run `{command}`") from None

@@ -1,150 +1,220 @@
-"""Run one recipe, print what the textbook's pages print, and write what it gave.
+"""Stage run: train one recipe and print what the textbook's pages print.
 
-python -m replications.run rnn-torch rnn-torch
-python -m replications.run relu rnn-torch models.rnn.nonlinearity=relu
+With --save, its figures and samples are also written under replications/. Without, it leaves nothing:
+
+    python -m replications.run rnn-torch models.rnn.nonlinearity=relu train.clip=null
 """
 
 import argparse
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from flows.experiment import overridden
+from pipeline.code_digest import imported_modules, package_versions
 from pipeline.device import choose_device, describe_device, set_up
 from pipeline.errors import RefrainError
 from pipeline.evaluation.baselines import Baselines
 from pipeline.nn.language_model import CharLM, ModelConfig
-from pipeline.params import ModelParams, Params
-from pipeline.program import run
-from pipeline.reporting.provenance import versions
+from pipeline.params.load import Params
+from pipeline.params.recipes import load_recipe
+from pipeline.program import run_program
 from pipeline.text.corpus import Corpus, split_bounds
-from pipeline.text.vocab import Vocab, build_vocab, check_prefixes, count_chars
+from pipeline.text.vocab import Vocab, check_prefixes, count_chars, vocab_from_counts
 from pipeline.training.hooks import sampler, validator
-from pipeline.training.trainer import Epoch, Hooks, Trainer
-from replications.results import RECIPES, Result, Sample, Timing, write
+from pipeline.training.loop import Hooks, Stopped, Trainer
+from pipeline.training.state import Epoch
+from replications.results import Result, Sample, write_run
 
 Ids = NDArray[np.int64]
 
 
-class Printer:
-    """Tells of the training as the textbook's pages do, and keeps what the result needs."""
+@dataclass(frozen=True)
+class Training:
+    """What training a recipe gave, and how fast it was.
 
-    def __init__(self, params: Params, model: str, device: str) -> None:
-        self._train, self._device = params.train_params(model), device
+    ``seconds`` are those of all of it, with evaluations and samples. ``epoch_seconds`` and
+    ``characters_per_second`` are of the median epoch.
+    """
+
+    result: Result
+    samples: list[Sample]
+    seconds: float
+    epoch_seconds: float
+    characters_per_second: float
+
+
+class Printer:
+    """Prints the training as the textbook's pages do, and keeps what its result needs."""
+
+    def __init__(self, prefixes: list[str], device: str) -> None:
+        self._prefixes, self._device = prefixes, device
+        self._characters, self._started = 0, time.perf_counter()
+        self._seconds: list[float] = []
         self.epochs: list[Epoch] = []
         self.samples: list[Sample] = []
-        self.seconds: list[float] = []
-        self.characters = 0
-        self._started = time.perf_counter()
 
-    def sample(self, epoch: int, texts: tuple[str, ...]) -> None:
+    def add_sample(self, epoch: int, texts: tuple[str, ...]) -> None:
         """Print a sample for each prefix."""
         self.samples.append(Sample(epoch, list(texts)))
-        for prefix, text in zip(self._train.sample.prefixes, texts, strict=True):
+        for prefix, text in zip(self._prefixes, texts, strict=True):
             print(f" - {prefix}{text}", flush=True)
+        self._started = time.perf_counter()
 
-    def step(self, characters: int, _loss: float | None) -> None:
-        """Count characters."""
-        self.characters += characters
+    def add_step(self, characters: int, _loss: float | None) -> None:
+        """Count the characters of a step."""
+        self._characters += characters
 
-    def epoch(self, epoch: Epoch) -> None:
-        """An epoch's line at the end of each period."""
-        now = time.perf_counter()
-        self.seconds.append(now - self._started)
+    def add_epoch(self, epoch: Epoch) -> None:
+        """Time an epoch, and print it if it has samples."""
+        self._seconds.append(time.perf_counter() - self._started)
         self.epochs.append(epoch)
         if epoch.samples:
             print(
                 f"epoch {epoch.epoch}, perplexity {epoch.train_perplexity:.4f}, "
-                f"time {median(self.seconds):.2f} sec, {self.speed():,.0f} characters/s on {self._device}"
+                f"time {self.typical_seconds():.2f} sec, "
+                f"{self.typical_speed():,.0f} characters/s on {self._device}"
             )
-            self.sample(epoch.epoch, epoch.samples)
+            self.add_sample(epoch.epoch, epoch.samples)
         self._started = time.perf_counter()
 
-    def speed(self) -> float:
-        """Characters a second in a median epoch."""
-        return self.characters / len(self.seconds) / median(self.seconds)
+    def typical_seconds(self) -> float:
+        """Seconds of the median epoch; 0 before the first."""
+        return median(self._seconds or [0.0])
+
+    def typical_speed(self) -> float:
+        """Characters per second in the median epoch; 0 before the first."""
+        return self._characters / len(self._seconds) / self.typical_seconds() if self._seconds else 0.0
 
 
-def main(name: str, recipe: str, changes: list[str]) -> None:
-    """Run a recipe with some keys changed, and write its files."""
-    write(name, *train_recipe(name, recipe, changes))
+def main(recipe: str, changes: list[str], save: str | None) -> None:
+    """Train a recipe with some keys changed; write its files if it has a name to ``save`` them under."""
+    training = train_recipe(recipe, changes)
+    if save:
+        write_run(save, training.result, training.samples)
 
 
-def train_recipe(name: str, recipe: str, changes: list[str]) -> tuple[Result, list[Sample], Timing]:
-    """Train the one model of a recipe; a training whose loss stops being finite is a result, too."""
-    params = overridden(RECIPES / f"{recipe}.yaml", changes)
-    model, settings = _only_model(params, recipe)
-    train = params.train_params(model)
-    device = choose_device(params.device)
-    set_up(device, params.threads, train.precision, settings.hidden_size)
+def train_recipe(recipe: str, changes: Sequence[str] = ()) -> Training:
+    """Train the one model of a recipe.
+
+    A training whose loss stops being finite is a result, too. Raises :class:`RefrainError` if the recipe or
+    a change is wrong.
+    """
+    params = load_recipe(recipe, parse_changes(changes))
+    train = params.train_params(only_model(recipe, params))
     vocab, splits = encode(params)
-
-    torch.manual_seed(params.seed)
-    lm = CharLM(ModelConfig(len(vocab), **settings.architecture), train.implementation, settings.init_std)
-    lm.to(device)
-    printer, sample = Printer(params, model, describe_device(device)), sampler(lm, vocab, train.sample)
+    model, device = new_model(recipe, params, len(vocab))
+    printer = Printer(train.sample.prefixes, describe_device(device))
+    sample = sampler(model, vocab, train.sample)
     if train.sample.every:
-        print(f"{name}, untrained (vocabulary of {len(vocab):,})")
-        printer.sample(0, sample())
-    hooks = Hooks(validator(lm, splits["valid"]), sample, lambda _: None, printer.step, printer.epoch)
-    trainer = Trainer(lm, splits["train"], train, params.seed, params.checkpoint_seconds, hooks)
-    started, stopped = time.perf_counter(), None
-    try:
-        trainer.run()
-    except RefrainError as error:
-        stopped = str(error)
-        print(stopped)
+        print(f"{recipe}, untrained (vocabulary of {len(vocab):,})")
+        printer.add_sample(0, sample())
+    hooks = Hooks(
+        validator(model, splits["valid"]), sample, lambda _: None, printer.add_step, printer.add_epoch
+    )
+    trainer = Trainer(model, splits["train"], train, params.runtime, params.seed, hooks)
+    started = time.perf_counter()
+    stopped = reason_to_stop(trainer)
+    seconds = time.perf_counter() - started
     result = Result(
         recipe=recipe,
-        changes=changes,
+        changes=[change for change in changes if not change.startswith("runtime.")],
         seed=params.seed,
         characters=len(splits["train"]),
         vocab_size=len(vocab),
         prefixes=train.sample.prefixes,
-        perplexity=[epoch.train_perplexity for epoch in printer.epochs],
+        perplexity=[e.train_perplexity for e in printer.epochs],
         held_out={str(e.epoch): e.valid_perplexity for e in printer.epochs if e.valid_perplexity is not None},
         baselines=baselines(splits, len(vocab)),
         stopped=stopped,
-        versions=versions(),
+        versions=package_versions(imported_modules("replications.run")),
     )
-    seconds = median(printer.seconds) if printer.seconds else 0.0
-    speed = printer.speed() if printer.seconds else 0.0
-    timing = Timing(seconds, speed, time.perf_counter() - started, describe_device(device))
-    return result, printer.samples, timing
+    return Training(result, printer.samples, seconds, printer.typical_seconds(), printer.typical_speed())
+
+
+def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
+    """The values of ``KEY=VALUE`` by key, read as YAML; :class:`RefrainError` for anything else."""
+    values = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not (key and equals):
+            raise RefrainError(f"{change!r} is no change of a key: write KEY=VALUE, as in train.epochs=10")
+        try:
+            values[key] = YAML(typ="safe").load(value)
+        except YAMLError:
+            raise RefrainError(f"{change!r}: the value is not valid YAML") from None
+    return values
 
 
 def encode(params: Params) -> tuple[Vocab, dict[str, Ids]]:
-    """The recipe's vocabulary and its splits as ids."""
+    """The vocabulary of a recipe, and its splits as ids."""
     text = "".join(Corpus(params.corpus).read())
-    parts = {
-        name: text[bounds.start : bounds.stop]
-        for name, bounds in split_bounds(len(text), params.corpus.split).items()
-    }
-    vocab = build_vocab(count_chars([parts["train"]]), unk=params.vocab.unk, min_count=params.vocab.min_count)
+    bounds = split_bounds(len(text), params.corpus.split)
+    splits = {name: text[bound.start : bound.stop] for name, bound in bounds.items()}
+    vocab = vocab_from_counts(
+        count_chars([splits["train"]]), unk=params.vocab.unk, min_count=params.vocab.min_count
+    )
     check_prefixes(params, vocab)
-    return vocab, {name: vocab.encode(part).astype(np.int64) for name, part in parts.items()}
+    return vocab, {name: vocab.encode(split).astype(np.int64) for name, split in splits.items()}
+
+
+def new_model(recipe: str, params: Params, vocab_size: int) -> tuple[CharLM, torch.device]:
+    """The model of a recipe before its first step, and the device that it is on."""
+    name = only_model(recipe, params)
+    settings, train = params.models[name], params.train_params(name)
+    device = choose_device(params.runtime.device)
+    set_up(device, params.runtime.threads, train.precision, settings.hidden_size)
+    torch.manual_seed(params.seed)
+    config = ModelConfig(vocab_size, **settings.architecture)
+    return CharLM(config, train.implementation, settings.init_std).to(device), device
+
+
+def only_model(recipe: str, params: Params) -> str:
+    """The name of a recipe's model; :class:`RefrainError` if there are several."""
+    if len(params.models) != 1:
+        raise RefrainError(
+            f"recipe {recipe} has {len(params.models)} models ({', '.join(params.models)}): choose one "
+            "with a single model"
+        )
+    return next(iter(params.models))
+
+
+def reason_to_stop(trainer: Trainer) -> str | None:
+    """Train to the end; the reason if the training stops before."""
+    try:
+        trainer.run()
+    except RefrainError as error:
+        if not trainer.steps_done:  # the text or the parameters are wrong
+            raise
+        print(error)
+        return str(error)
+    except Stopped:
+        raise KeyboardInterrupt from None
+    return None
 
 
 def baselines(splits: dict[str, Ids], vocab_size: int) -> dict[str, float]:
-    """Held-out perplexity of the predictors that only count, where there is something held out."""
+    """Held-out perplexity of the predictors that only count, if anything is held out."""
     if len(splits["valid"]) < 2:
         return {}
     scores = Baselines(splits["train"], vocab_size).scores(splits["valid"])
     return {name: score.perplexity for name, score in scores.items()}
 
 
-def _only_model(params: Params, recipe: str) -> tuple[str, ModelParams]:
-    if len(params.models) != 1:
-        raise RefrainError(f"{recipe}.yaml has {len(params.models)} models: a recipe here has one")
-    return next(iter(params.models.items()))
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m replications.run", description=__doc__)
-    parser.add_argument("name", help="of the files that it writes")
+    parser = argparse.ArgumentParser(
+        prog="python -m replications.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--save", metavar="NAME", help="write the run's files under this name")
     parser.add_argument("recipe", help="a file of replications/recipes, without .yaml")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="keys of the recipe to change")
-    run(main, parser)
+    run_program(main, parser)

@@ -1,16 +1,16 @@
-"""How far seeds carry the published recipes apart, which ``published.csv``'s tolerances rest on.
+"""How far apart seeds end in the published recipes: what the tolerances in ``published.csv`` rest on.
 
-``python -m replications.spread`` adds two seeds to the one of ``make replicate``, which takes ten minutes on
-two cores, and writes ``replications/spread.csv``.
+``python -m replications.spread`` adds two seeds to the one of ``make replicate``. It takes ten minutes on two
+cores, and writes ``replications/spread.csv``.
 """
 
 import csv
 import io
 
 from pipeline.artifacts import write_text
-from pipeline.program import run
-from replications.report import read_published
-from replications.results import FOLDER, read_result
+from pipeline.program import run_program
+from replications.pages.published import SPREAD, read_published
+from replications.results import read_result
 from replications.run import train_recipe
 
 SEEDS = (1, 2)
@@ -18,20 +18,20 @@ SEEDS = (1, 2)
 
 
 def main() -> None:
-    """Train each recipe with each seed and write the published epochs' perplexities."""
+    """Train each recipe with each seed and write the perplexities of the published epochs."""
     published = read_published()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("recipe", "epoch", "seed 0", *(f"seed {seed}" for seed in SEEDS)))
     for recipe in dict.fromkeys(row.recipe for row in published):
-        others = [train_recipe(recipe, recipe, [f"seed={seed}"])[0] for seed in SEEDS]
+        others = [train_recipe(recipe, [f"seed={seed}"]).result for seed in SEEDS]
         curves = [result.perplexity for result in (read_result(recipe), *others)]
         for row in published:
             if row.recipe == recipe:
                 figures = [f"{curve[row.epoch - 1]:.5g}" for curve in curves]
                 writer.writerow((recipe, row.epoch, *figures))
-    write_text(FOLDER / "spread.csv", text.getvalue())
+    write_text(SPREAD, text.getvalue())
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

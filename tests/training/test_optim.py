@@ -1,8 +1,14 @@
+import inspect
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from pipeline.training.optim import Optimizer, learning_rate_at
 from tests.support.training import train_params
@@ -77,3 +83,53 @@ def test_clipping_scales_the_global_norm() -> None:
     assert optimizer.step(1.0).item() == pytest.approx(5)
     assert weights[0].item() == pytest.approx(-0.6)
     assert weights[1].tolist() == pytest.approx([0, -0.8])
+
+
+LISTS_OF_ADAM = ["params", "grads", "exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs", "state_steps"]
+COMMON = {"fused", "grad_scale", "lr", "weight_decay", "maximize"}
+OF_ADAM = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+
+
+@pytest.mark.parametrize(
+    ("function", "lists", "settings", "expected"),
+    [
+        (adam, LISTS_OF_ADAM, OF_ADAM, 1 - 0.1 * 0.5 / (0.5 + 1e-8)),
+        (adamw, LISTS_OF_ADAM, OF_ADAM, 1 - 0.1 * 0.5 / (0.5 + 1e-8)),
+        (
+            sgd,
+            ["params", "d_p_list", "momentum_buffer_list"],
+            {"momentum": 0.0, "dampening": 0.0, "nesterov": False},
+            1 - 0.1 * 0.5,
+        ),
+    ],
+)
+def test_pytorchs_functions_are_as_we_call_them(
+    function: Callable[..., None], lists: list[str], settings: dict[str, Any], expected: float
+) -> None:
+    """PyTorch promises little about them. This is the one place that says what the optimiser relies on.
+
+    One fused step by hand, from weight 1 with gradient 2, divided by grad_scale 4, and learning rate 0.1.
+    """
+    parameters = inspect.signature(function).parameters
+    required = {
+        name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty
+    }
+    assert list(parameters)[: len(lists)] == lists
+    assert required <= {*lists, *COMMON, *settings}, "nothing else has to be given"
+    assert COMMON | settings.keys() <= parameters.keys()
+
+    state: list[list[Tensor | None]] = [[None]]
+    if function is not sgd:
+        state = [[torch.zeros(1)], [torch.zeros(1)], [], [torch.zeros(())]]
+    weight, gradient, scale = torch.ones(1), torch.tensor([2.0]), torch.tensor(4.0)
+    common = {"fused": True, "grad_scale": scale, "lr": 0.1, "weight_decay": 0.0, "maximize": False}
+    function([weight], [gradient], *state, **common, **settings)
+    assert weight.item() == pytest.approx(expected, abs=1e-6)
+    if function is not sgd:
+        (mean,), (square,), _, (steps,) = state
+        assert mean is not None
+        assert square is not None
+        assert steps is not None
+        assert mean.item() == pytest.approx(0.1 * 0.5)
+        assert square.item() == pytest.approx(0.001 * 0.25)
+        assert steps.item() == 1
