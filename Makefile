@@ -16,7 +16,7 @@ POOLS ?= refrain cpu gpu
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-ui bench bench-recipes bench-scaling replicate lint format clean
+.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-ui bench bench-recipes bench-scaling bench-exercises replicate lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -65,10 +65,12 @@ bench-scaling: .venv/installed  ## measure large texts and several processes (se
 bench-recipes: .venv/installed  ## time the recipes for Tiny Shakespeare (twelve minutes)
 	@$(RUN) $(BIN)/python -m benchmarks.recipes
 
-replicate: .venv/installed  ## rerun the textbook's published experiments (ten to fifteen minutes) and write replications/
-	@$(BIN)/python -m pipeline.text.catalog fetch jaychou_lyrics
-	@$(BIN)/python -m pipeline.text.catalog fetch time_machine
-	@$(RUN) dvc repro replications/dvc.yaml
+bench-exercises: .venv/installed  ## measure the textbook's exercises about cost (two minutes; run nothing else)
+	@$(RUN) $(BIN)/python -m benchmarks.exercises
+
+replicate: .venv/installed  ## run the textbook's published experiments (fifteen minutes or more) and write replications/
+	@$(BIN)/python -m replications.fetch
+	@$(RUN) dvc --cd replications repro
 
 lint: .venv/installed  ## check style and types
 	@$(BIN)/ruff check
