@@ -91,12 +91,12 @@ def test_changes_are_read_as_yaml() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["rnn"], "error: there is no recipe 'rnn'; there are default, gru-scratch"),
+        (["rnn"], "error: unknown recipe 'rnn': choose from default, gru-scratch"),
         (["rnn-torch", "train.epochs"], "error: 'train.epochs' is no change of a key: write KEY=VALUE"),
         (["rnn-torch", "train.clip=[1"], "error: 'train.clip=[1': the value is not valid YAML"),
         (["rnn-torch", "train.epoch=1"], "train.epoch: unknown key; did you mean epochs?"),
         (["rnn-torch", "train.epochs=many"], "train.epochs: 'many' is wrong"),
-        (["time-machine"], "error: corpus.path data/raw/timemachine.txt: nothing is there"),
+        (["time-machine"], "error: corpus.path data/raw/timemachine.txt does not exist"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(recipes: Path, arguments: list[str], message: str) -> None:
