@@ -1,5 +1,6 @@
 """A folder's state as a commit on a git ref of its own, by which it gets to another machine and back."""
 
+import os
 import re
 import shutil
 import tempfile
@@ -156,7 +157,21 @@ def commit_folder(folder: Path, untracked: Collection[str], left_out: Collection
                 "what is large and stages read, and have git ignore the rest"
             )
         run("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin="\0".join(names))
+        run("update-index", "-z", "--index-info", stdin=_as_they_are(folder, names))
         return run("commit-tree", run("write-tree"), "-p", "HEAD", "-m", message)
+
+
+def _as_they_are(folder: Path, names: Collection[str]) -> str:
+    """Lines for git's index that hold files byte by byte, without filters such as that for line ends.
+
+    DVC's digests are those of the bytes in the folder.
+    """
+    files = [name for name in names if (folder / name).is_file() and not (folder / name).is_symlink()]
+    digests = git(
+        folder, "hash-object", "-w", "--no-filters", "--stdin-paths", stdin="\n".join(files)
+    ).split()
+    modes = (755 if os.access(folder / name, os.X_OK) else 644 for name in files)
+    return "".join(f"100{m} {d}\t{name}\0" for m, d, name in zip(modes, digests, files, strict=True))
 
 
 def restore_files(folder: Path, commit: str, paths: Collection[str]) -> None:

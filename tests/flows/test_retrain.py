@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.git import git
-from tests.flows.conftest import Api, run_flow
+from flows.workspace.git import git
+from tests.support.prefect import Api, run_flow
 from tests.support.project import Project
 
 pytestmark = pytest.mark.server
@@ -59,6 +59,23 @@ def test_accepts_then_rests_then_refuses(again: Project, api: Api) -> None:
     (again.folder / "params.yaml").write_text("half an edit")
     result = run_flow(again, "retrain")
     assert "error: branch main has uncommitted changes" in result.stderr
+
+
+def test_what_reproduce_has_trained_is_not_trained_again(again: Project, api: Api) -> None:
+    again.edit("epochs: 4", "epochs: 5")
+    again.edit("max_regression: 0.01", "max_regression: 9.0")
+    again.commit("longer trainings")
+    result = run_flow(again, "reproduce")
+    assert result.returncode == 0, result.stderr
+    hashes = again.hashes()
+    again.run("git", "checkout", ".")
+    result = run_flow(again, "retrain")
+    assert result.returncode == 0, result.stderr
+    tasks = api.task_runs(api.flow_runs()[0]["id"], {"train@rnn": "Completed", "train@gru": "Completed"})
+    for model in ("rnn", "gru"):
+        assert tasks[f"train@{model}"]["state"]["message"].startswith("restored from DVC's run cache")
+    again.run("dvc", "checkout")
+    assert again.hashes() == hashes
 
 
 def test_refreshes_texts_from_the_catalogue_and_imports(
