@@ -4,14 +4,13 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL
 
 from flows.server.temporary import start_temporary_server
 from pipeline.program import run_program
 
 
-def run_as_program(flow: Callable[..., State[Any]], parser: argparse.ArgumentParser) -> None:
+def run_as_program(flow: Callable[..., object], parser: argparse.ArgumentParser) -> None:
     """Run a flow with the command line's arguments, and raise its error if it fails.
 
     It runs on the server that PREFECT_API_URL names, else on one of its own.
@@ -19,7 +18,7 @@ def run_as_program(flow: Callable[..., State[Any]], parser: argparse.ArgumentPar
 
     def main(**arguments: Any) -> None:
         start_temporary_server()
-        flow(**arguments, return_state=True).result()
+        flow(**arguments)
 
     run_program(main, parser)
 

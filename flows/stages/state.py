@@ -58,6 +58,8 @@ def take_results(folder: Path, name: str, commit: str) -> None:
                 out.remove()
         if small:
             restore_files(folder, commit, small)
+        for out in node.outs:  # DVC writes the data's .gitignore there
+            Path(out.fs_path).parent.mkdir(parents=True, exist_ok=True)
         node.ignore_outs()
         StageLoader.fill_from_lock(node, entry)
         node.dump(update_pipeline=False)

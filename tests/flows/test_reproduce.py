@@ -124,7 +124,7 @@ def test_other_parameters_are_an_experiment_that_leaves_the_workspace(again: Pro
     [
         (["-S", "train.epochs=0"], "set_params: train.epochs: 0 is wrong: input should be greater"),
         (["-S", "train.epoch=1"], "set_params: Could not override 'train.epoch'"),
-        (["nope"], "targets: there is no stage 'nope'; there are build_vocab"),
+        (["nope"], "targets: there is no stage 'nope'; there are code, build_vocab"),
         (["--max-parallel", "0"], "max_parallel: 0 is wrong"),
         (["--compare-to", "nowhere"], "compare_to: nowhere: "),
     ],

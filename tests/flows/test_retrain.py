@@ -24,8 +24,8 @@ def test_accepts_then_rests_then_refuses(again: Project, api: Api) -> None:
     assert result.returncode == 0, result.stderr
     run = api.flow_runs()[0]
     assert run["state"]["type"] == "COMPLETED"
-    tasks = api.task_runs(run["id"], {"train@gru": "Cached", "generate": "Completed"})
-    assert tasks["generate"]["state"]["message"].startswith("ran in")
+    tasks = api.task_runs(run["id"], {"train@gru": "Cached", "generate@gru": "Completed"})
+    assert tasks["generate@gru"]["state"]["message"].startswith("ran in")
     assert git(again.folder, "rev-parse", "HEAD~1") == head
     message = git(again.folder, "log", "-1", "--format=%B")
     assert message.startswith("Retrain: perplexity rnn +0.00%, gru +0.00%")

@@ -72,7 +72,7 @@ class Api:
         self.address = address
 
     def post(self, path: str, **body: object) -> Any:
-        response = httpx.post(f"{self.address}{path}", json=body, timeout=30)
+        response = httpx.post(f"{self.address}{path}", json=body, timeout=120)  # SQLite's lock may last 60
         response.raise_for_status()
         return response.json() if response.content else None
 
