@@ -62,6 +62,12 @@ def read_stage(folder: Path, name: str) -> Stage:
         return Stage(name, _upstream(node, repo.index.graph), True, _label(node))
 
 
+def reads(folder: Path, name: str, path: str) -> bool:
+    """Whether a stage has a dependency of that path, as ``dvc.yaml`` writes it."""
+    with open_repo(folder) as repo:
+        return any(dep.def_path == path for dep in find_stage(repo, name).deps)
+
+
 def all_keys(folder: Path) -> set[str]:
     """All that a mapping of pools may call a repository's stages."""
     with open_repo(folder) as repo:

@@ -6,6 +6,7 @@ git ref --> worktree --> dvc pull --> dvc repro --> dvc push --> results on the 
 """
 
 import time
+from contextlib import chdir
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -15,7 +16,7 @@ from prefect.states import Completed
 from flows.server.names import slug
 from flows.server.stage_log import StageLog
 from flows.server.states import states_from_errors
-from flows.stages.graph import available_cores, read_stage
+from flows.stages.graph import available_cores, read_stage, reads
 from flows.stages.runner import LocalRunner
 from flows.stages.state import commit_state
 from flows.workspace.git import repository_root
@@ -23,6 +24,7 @@ from flows.workspace.programs import Programs
 from flows.workspace.shared_ref import find_ref
 from flows.workspace.texts import copy_ignored_texts
 from flows.workspace.worktree import exclusive_lock, worktree
+from pipeline.code_digest import check_versions
 from pipeline.params.load import PARAMS_FILE, load_params
 
 
@@ -49,11 +51,13 @@ def run_on_worker(stage: str, ref: str, commit: str, force: bool = False) -> Sta
 def run_in_worktree(programs: Programs, main: Path, name: str, force: bool) -> None:
     """Get what a stage reads, run it, and send its data to DVC's remote."""
     tree, log = programs.folder, StageLog(name)
+    with chdir(tree):
+        check_versions()  # what the run's digests of code stand for
     stage = read_stage(tree, name)
     if stage.upstream:
         programs.dvc("pull", "--force", *stage.upstream, on_line=log.line)
     corpus = load_params(tree / PARAMS_FILE).corpus.path
-    if not (tree / corpus).exists():
+    if reads(tree, name, corpus) and not (tree / corpus).exists():
         copy_ignored_texts(tree, main, corpus)
     LocalRunner(programs, {name: available_cores()}, force=force).run(stage, log.line)
     log.finish()
