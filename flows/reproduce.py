@@ -58,7 +58,7 @@ def run_experiment(folder: Path, set_params: list[str], compare_to: str) -> Stat
     corpus = changed_params(folder / PARAMS_FILE, set_params).corpus.path
     programs = Programs(folder)
     try:
-        name = experiment(programs, set_params, options_for_text(folder, corpus))
+        name = run_dvc_experiment(programs, set_params, options_for_text(folder, corpus))
     finally:
         programs.stop()
     publish_changes(folder, compare_to, name)
@@ -66,12 +66,12 @@ def run_experiment(folder: Path, set_params: list[str], compare_to: str) -> Stat
 
 
 @step("experiment")
-def experiment(programs: Programs, set_params: list[str], options: list[str]) -> str:
+def run_dvc_experiment(programs: Programs, set_params: list[str], options: list[str]) -> str:
     """Run ``dvc exp run --temp``, and return the experiment's name."""
     name = f"flow-{str(flow_run.id)[-12:]}"
     changes = [argument for change in set_params for argument in ("--set-param", change)]
     log = StageLog("experiment")
-    programs.dvc("exp", "run", "--temp", "--name", name, *changes, *options, on_line=log.line)
+    programs.dvc("exp", "run", "--temp", "--name", name, *changes, *options, on_line=log.write_line)
     log.finish()
     return name
 

@@ -2,7 +2,7 @@
 
 check out --> refresh --> stages --> gate --> commit --> dvc push --> git push
 
-All of it happens in a worktree of its own (see :mod:`flows.workspace.worktree`).
+All of it happens in a worktree of its own (see :mod:`flows.workspace.worktrees`).
 """
 
 import argparse
@@ -23,7 +23,7 @@ from flows.workspace.dvc_repo import has_remote, open_repo
 from flows.workspace.git import git, succeeds, upstream_of
 from flows.workspace.programs import Programs
 from flows.workspace.texts import copy_ignored_texts, refresh_catalog_texts
-from flows.workspace.worktree import BranchWorktree, branch_worktree, move_branch
+from flows.workspace.worktrees import BranchWorktree, branch_worktree, move_branch
 from pipeline import artifacts
 from pipeline.errors import RefrainError
 from pipeline.params.load import PARAMS_FILE, load_params

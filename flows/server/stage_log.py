@@ -28,7 +28,7 @@ class StageLog:
         self._artifact: UUID | None = None
         self._last_update = 0.0
 
-    def line(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         """Log one line, and show the progress that it tells of."""
         self._log.info(line)
         progress = parse(line)

@@ -23,7 +23,7 @@ from flows.workspace.git import repository_root
 from flows.workspace.programs import Programs
 from flows.workspace.shared_ref import find_ref
 from flows.workspace.texts import copy_ignored_texts
-from flows.workspace.worktree import exclusive_lock, worktree
+from flows.workspace.worktrees import exclusive_lock, worktree
 from pipeline.code_digest import check_versions
 from pipeline.params.load import PARAMS_FILE, load_params
 
@@ -37,14 +37,14 @@ def run_on_worker(stage: str, ref: str, commit: str, force: bool = False) -> Sta
     """
     started = time.monotonic()
     main, name, log = repository_root(Path.cwd()), f"refrain-{slug(stage)}", get_run_logger().info
-    state = find_ref(main, ref, commit)
+    source = find_ref(main, ref, commit)
     with exclusive_lock(main, name, on_wait=log), worktree(main, name, commit) as tree:
         programs = Programs(tree)
         try:
             run_in_worktree(programs, main, stage, force)
         finally:
             programs.stop()
-        state.move(commit, commit_state(tree))
+        source.move(commit, commit_state(tree))
     return Completed(message=f"ran and sent results in {time.monotonic() - started:.1f} s")
 
 
@@ -55,10 +55,10 @@ def run_in_worktree(programs: Programs, main: Path, name: str, force: bool) -> N
         check_versions()  # what the run's digests of code stand for
     stage = read_stage(tree, name)
     if stage.upstream:
-        programs.dvc("pull", "--force", *stage.upstream, on_line=log.line)
+        programs.dvc("pull", "--force", *stage.upstream, on_line=log.write_line)
     corpus = load_params(tree / PARAMS_FILE).corpus.path
     if reads(tree, name, corpus) and not (tree / corpus).exists():
         copy_ignored_texts(tree, main, corpus)
-    LocalRunner(programs, {name: available_cores()}, force=force).run(stage, log.line)
+    LocalRunner(programs, {name: available_cores()}, force=force).run(stage, log.write_line)
     log.finish()
-    programs.dvc("push", name, on_line=log.line)
+    programs.dvc("push", name, on_line=log.write_line)

@@ -12,10 +12,21 @@ from tests.support.project import Project
 pytestmark = pytest.mark.server
 
 
-def test_accepts_then_rests_then_refuses(again: Project, api: Api) -> None:
-    before = json.loads((again.folder / "reports/metrics.json").read_text(encoding="utf-8"))
-    remote = again.folder.parent / "remote"
-    again.run("dvc", "remote", "add", "-d", "store", str(remote))
+def metrics_of(project: Project) -> dict[str, dict[str, dict[str, float]]]:
+    path = project.folder / "reports/metrics.json"
+    found: dict[str, dict[str, dict[str, float]]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def with_remote(project: Project) -> Path:
+    """The folder that is the project's DVC remote from now on."""
+    remote = project.folder.parent / "remote"
+    project.run("dvc", "remote", "add", "-d", "store", str(remote))
+    return remote
+
+
+def test_accepts_and_then_rests(again: Project, api: Api) -> None:
+    before, remote = metrics_of(again), with_remote(again)
     again.edit("  length: 20", "  length: 21")
     again.commit("longer samples")
     head = git(again.folder, "rev-parse", "HEAD")
@@ -41,8 +52,12 @@ def test_accepts_then_rests_then_refuses(again: Project, api: Api) -> None:
     assert api.flow_runs()[0]["state"]["name"] == "Cached"
     assert git(again.folder, "rev-parse", "HEAD~1") == head
 
+
+def test_refuses_a_worse_model_and_uncommitted_changes(again: Project, api: Api) -> None:
+    before, remote = metrics_of(again), with_remote(again)
     again.edit("  gru: {cell: gru,", "  gru: {cell: gru, train: {epochs: 1, learning_rate: 1.0e-6},")
     again.commit("a worse GRU")
+    again.run("dvc", "push")
     head, lock = git(again.folder, "rev-parse", "HEAD"), (again.folder / "dvc.lock").read_bytes()
     stored = set(remote.rglob("*"))
     result = run_flow(again, "retrain")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows.workspace.git import git
-from flows.workspace.worktree import branch_worktree, move_branch
+from flows.workspace.worktrees import branch_worktree, move_branch
 from pipeline.errors import RefrainError
 from tests.support.project import ROOT, Project
 
@@ -88,7 +88,7 @@ def test_upstream_ahead_is_where_it_starts_and_diverged_stops_it(repository: Pro
 HOLD = """
 import sys, time
 from pathlib import Path
-from flows.workspace.worktree import branch_worktree
+from flows.workspace.worktrees import branch_worktree
 with branch_worktree(Path(sys.argv[1]), "main") as tree:
     (tree.path / ".checkpoints").mkdir()
     (tree.path / ".checkpoints/gru.safetensors").write_text("half way")
