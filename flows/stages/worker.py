@@ -50,10 +50,10 @@ def run_on_worker(stage: str, ref: str, commit: str, force: bool = False) -> Sta
 
 def run_in_worktree(programs: Programs, main: Path, name: str, force: bool) -> None:
     """Get what a stage reads, run it, and send its data to DVC's remote."""
-    tree, log = programs.folder, StageLog(name)
+    tree = programs.folder
     with chdir(tree):
-        check_versions()  # what the run's digests of code stand for
-    stage = read_stage(tree, name)
+        check_versions()  # for which the run's digests of its code stand
+    log, stage = StageLog(name), read_stage(tree, name)
     if stage.upstream:
         programs.dvc("pull", "--force", *stage.upstream, on_line=log.write_line)
     corpus = load_params(tree / PARAMS_FILE).corpus.path

@@ -1,5 +1,6 @@
 """DVC's Python side. Its exceptions become :class:`RefrainError` here."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -8,6 +9,8 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from pipeline.errors import RefrainError, first_line
+
+logging.getLogger("dvc").setLevel(logging.WARNING)  # its hints are for people who type its commands
 
 
 @contextmanager

@@ -43,13 +43,15 @@ class SharedRef:
         if self.remote is None:
             is_there = succeeds(self.folder, "rev-parse", "--verify", "--quiet", self.name)
             return git(self.folder, "rev-parse", self.name) if is_there else None
-        found = git(self.folder, "ls-remote", self.remote, self.name)
+        listed = git(self.folder, "ls-remote", self.remote, self.name).splitlines()
+        # Git lists all refs that end in this name.
+        found = [commit for commit, name in (line.split("\t") for line in listed) if name == self.name]
         if not found:
             return None
         # Without FETCH_HEAD and upkeep, fetches of several processes do not get in each other's way.
         quietly = ("--quiet", "--no-write-fetch-head", "--no-auto-maintenance")
         git(self.folder, "fetch", *quietly, self.remote, self.name)
-        return found.split()[0]
+        return found[0]
 
     def write(self, commit: str) -> None:
         """Point the ref to a commit, whatever it pointed to."""
