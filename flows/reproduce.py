@@ -11,8 +11,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.server.publish import check_revision, publish_changes, publish_report_link, publish_results
 from flows.server.command_line import add_pool_option, run_as_program
+from flows.server.publish import check_revision, publish_changes, publish_report_link, publish_results
 from flows.server.stage_log import StageLog
 from flows.server.states import completed, states_from_errors, step
 from flows.stages.tasks import run_stages

@@ -15,8 +15,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.gate import Comparison, compare, read_gate, refusals
-from flows.server.publish import publish_results
 from flows.server.command_line import add_pool_option, run_as_program
+from flows.server.publish import publish_results
 from flows.server.states import completed, states_from_errors, step
 from flows.stages.tasks import run_stages
 from flows.workspace.dvc_repo import has_remote, open_repo
