@@ -12,6 +12,9 @@ from pipeline.params.load import BASELINES, PARAMS_FILE, Params
 from pipeline.params.section import Section
 from pipeline.reporting.tables import Metrics, format_perplexity
 
+HELD_OUT = ("valid", "test")
+
+
 class GateParams(Section):
     """``gate`` in ``params.yaml``."""
 
@@ -19,11 +22,8 @@ class GateParams(Section):
     """How much worse a model's held-out perplexity may get in an unattended run; 0.01: one per cent."""
 
 
-HELD_OUT = ("valid", "test")
-
-
 def read_gate(params: Params) -> GateParams:
-    """The gate's own section; :class:`RefrainError` naming what is wrong in it."""
+    """The gate's section of the parameters; :class:`RefrainError` that names what is wrong in it."""
     try:
         return GateParams.model_validate(params.gate)
     except ValidationError as error:
@@ -41,7 +41,7 @@ class Comparison:
 
     @property
     def change(self) -> float:
-        """Relative change; infinite where it cannot be told."""
+        """Relative change; infinite where one of the two is missing or no number."""
         if self.before is None or self.after is None or math.isnan(self.after):
             return math.inf
         return self.after / self.before - 1
@@ -64,10 +64,10 @@ def compare(before: Metrics, after: Metrics) -> list[Comparison]:
 
 
 def refusals(comparisons: list[Comparison], max_regression: float) -> list[str]:
-    """Why the new figures are not accepted, a line for each; empty if they are.
+    """Why the new figures are refused, a line for each reason; empty if they are accepted.
 
-    Refused are figures that are missing or no numbers, and perplexities above the accepted ones by more
-    than ``max_regression`` (0.01: one per cent). A model that was not there before has nothing to beat.
+    A figure is refused if it is missing, if it is no number, or if it is above the accepted one by more than
+    ``max_regression`` (0.01: one per cent). A new model is accepted with any figure.
     """
     if not comparisons:
         return ["there is no held-out perplexity to go by: give corpus.split.valid or test more than 0"]

@@ -2,56 +2,37 @@
 
 import os
 import shutil
-import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.flows.conftest import Api, free_port, prefect_server
-from tests.flows.test_reproduce import STAGES, processes_in
-from tests.stages.test_pipeline import LONG
-from tests.support.project import Project
+from tests.support.prefect import (
+    STAGES,
+    Api,
+    deploy,
+    free_port,
+    prefect_server,
+    processes_in,
+    wait_for,
+    worker,
+)
+from tests.support.project import LONG_TRAINING, Project
 
 pytestmark = pytest.mark.server
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} in {seconds} s"
-        time.sleep(0.3)
-
-
-@contextmanager
-def worker(project: Project) -> Iterator[None]:
-    process = project.start("prefect", "worker", "start", "--pool", "refrain", "--type", "process")
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate()
-
-
-def deploy(project: Project, interval: int | None) -> None:
-    """What `make deploy` does, with a schedule for the deployment `reproduce`."""
+def deploy_with_schedule(project: Project, interval: int) -> None:
+    """What `make deploy` does, with a schedule for the deployment `reproduce`: every so many seconds."""
     path = project.folder / "prefect.yaml"
     round_trip = YAML()
     settings = round_trip.load(path.read_text(encoding="utf-8"))
-    if interval:
-        settings["deployments"][0]["schedules"] = [{"interval": interval}]
+    settings["deployments"][0]["schedules"] = [{"interval": interval}]
     round_trip.dump(settings, path)
-    put_on_server(project)
-
-
-def put_on_server(project: Project) -> None:
-    for pool in ("refrain", "cpu", "gpu"):
-        project.run("prefect", "work-pool", "create", pool, "--type", "process", "--overwrite")
-    project.run("prefect", "--no-prompt", "deploy", "--all")
+    deploy(project)
 
 
 def is_scheduled_run_done(api: Api) -> bool:
@@ -59,8 +40,8 @@ def is_scheduled_run_done(api: Api) -> bool:
 
 
 def test_scheduled_run_and_cancelled_one(again: Project, api: Api) -> None:
-    deploy(again, interval=10)
-    deployments = {d["name"]: d for d in api.post("/deployments/filter")}  # type: ignore[attr-defined]
+    deploy_with_schedule(again, interval=10)
+    deployments = {d["name"]: d for d in api.post("/deployments/filter")}
     retrain = deployments["retrain"]
     assert retrain["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
     assert retrain["schedules"][0]["schedule"]["timezone"] == "UTC"
@@ -78,12 +59,12 @@ def test_scheduled_run_and_cancelled_one(again: Project, api: Api) -> None:
     wait_for(lambda: not processes_in(again.folder), "rest")
     # Another worker: the first may hold scheduled runs that it took before the schedule was gone.
     with worker(again):
-        for old, new in LONG:
+        for old, new in LONG_TRAINING:
             again.edit(old, new)
         again.edit("checkpoint_seconds: 0.2", "checkpoint_seconds: 1000.0")
         path = f"/deployments/{deployments['reproduce']['id']}/create_flow_run"
         new_run = api.post(path, parameters={"targets": ["train@gru"]})
-        name = new_run["id"]  # type: ignore[index]
+        name = new_run["id"]
         wait_for(lambda: "progress-train-gru" in api.artifacts(name), "progress of the training")
         api.post(f"/flow_runs/{name}/set_state", state={"type": "CANCELLING", "name": "Cancelling"})
 
@@ -131,7 +112,7 @@ def test_scheduled_run_on_postgresql(
     ):
         monkeypatch.setenv("PREFECT_API_URL", address)
         api = Api(address)
-        deploy(project, interval=10)
+        deploy_with_schedule(project, interval=10)
         with worker(project):
             wait_for(lambda: is_scheduled_run_done(api), "scheduled run")
         run = next(r for r in api.flow_runs() if r["state"]["type"] == "COMPLETED")
@@ -143,9 +124,7 @@ def test_remote_on_s3_gives_a_fresh_clone_all_results(again: Project, s3: str, t
     again.run("dvc", "remote", "add", "-d", "store", f"{s3}/refrain")
     again.commit("remote")
     again.run("dvc", "push")
-    again.run("git", "clone", "-q", ".", str(tmp_path / "clone"))
-    clone = Project.__new__(Project)
-    clone.folder = tmp_path / "clone"
+    clone = Project(tmp_path / "clone", clone_of=again)
     clone.run("dvc", "pull")
-    assert clone.run("dvc", "repro").stdout.count("didn't change, skipping") == 7
+    assert clone.run("dvc", "repro").stdout.count("didn't change, skipping") == len(STAGES)
     assert clone.hashes() == again.hashes()

@@ -1,6 +1,5 @@
 """The flow `reproduce` against a real server."""
 
-import datetime
 import json
 import os
 import shutil
@@ -9,18 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.conftest import Api, run_flow
-from tests.stages.test_pipeline import LONG
-from tests.support.project import Project
+from tests.support.prefect import STAGES, Api, processes_in, run_flow, times
+from tests.support.project import LONG_TRAINING, Project
 
 pytestmark = pytest.mark.server
-
-STAGES = {"build_vocab", "encode_corpus", "train@rnn", "train@gru", "evaluate", "generate", "report"}
-
-
-def times(run: dict) -> tuple[datetime.datetime, datetime.datetime]:
-    start, end = (datetime.datetime.fromisoformat(run[key]) for key in ("start_time", "end_time"))
-    return start, end
 
 
 def test_whole_run_equals_a_serial_one_and_the_next_has_nothing_to_do(
@@ -60,14 +51,25 @@ def test_whole_run_equals_a_serial_one_and_the_next_has_nothing_to_do(
     api.task_runs(idle["id"], dict.fromkeys(STAGES, "Cached"))
 
 
+def test_going_back_to_earlier_parameters_trains_nothing_again(project: Project, api: Api) -> None:
+    for old, new in (("4", "1"), ("1", "2"), ("2", "1")):
+        project.edit(f"epochs: {old}", f"epochs: {new}")
+        result = run_flow(project, "reproduce", "train")
+        assert result.returncode == 0, result.stderr
+    tasks = api.task_runs(api.flow_runs()[0]["id"], {"train@rnn": "Completed", "train@gru": "Completed"})
+    for model in ("rnn", "gru"):
+        assert tasks[f"train@{model}"]["state"]["message"].startswith("restored from DVC's run cache")
+    assert "up to date" in project.run("dvc", "status", "train").stdout
+
+
 def test_failure_is_the_stages_own_line_and_siblings_finish(again: Project, api: Api) -> None:
     again.edit("hidden_size: 16, num_layers: 2", "hidden_size: 16, num_layers: 2, train: {batch_size: 2000}")
     again.edit("  rnn: {cell: rnn, hidden_size: 16", "  rnn: {cell: rnn, hidden_size: 17")
     result = run_flow(again, "reproduce")
     assert result.returncode == 1
     run = api.flow_runs()[0]
-    skipped = dict.fromkeys(("evaluate", "generate", "report"), "NotReady")
-    done = {"build_vocab": "Cached", "encode_corpus": "Cached", "train@rnn": "Completed"}
+    skipped = dict.fromkeys(("evaluate@gru", "generate@gru", "report"), "NotReady")
+    done = {"build_vocab": "Cached", "train@rnn": "Completed", "evaluate@rnn": "Completed"}
     tasks = api.task_runs(run["id"], {**done, "train@gru": "Failed", **skipped})
     message = (
         "the training split has 2400 characters and needs 4000: lower train.batch_size, or use more text"
@@ -88,7 +90,7 @@ def test_killed_stage_is_tried_again(again: Project, api: Api) -> None:
 
 @pytest.mark.usefixtures("api")
 def test_stopped_run_leaves_checkpoints_and_no_process_and_the_next_goes_on(again: Project) -> None:
-    for old, new in LONG:
+    for old, new in LONG_TRAINING:
         again.edit(old, new)
     again.edit("checkpoint_seconds: 0.2", "checkpoint_seconds: 1000.0")
     for sign in ("gru: epoch", "gru: going on from its checkpoint"):
@@ -103,18 +105,6 @@ def test_stopped_run_leaves_checkpoints_and_no_process_and_the_next_goes_on(agai
         process.communicate(timeout=60)
         assert (again.folder / ".checkpoints/gru.safetensors").exists()
         assert not processes_in(again.folder)
-
-
-def processes_in(folder: Path) -> list[str]:
-    """Command lines of processes at work in a folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink() == folder:
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
-    return found
 
 
 def test_other_parameters_are_an_experiment_that_leaves_the_workspace(again: Project, api: Api) -> None:
@@ -134,7 +124,7 @@ def test_other_parameters_are_an_experiment_that_leaves_the_workspace(again: Pro
     [
         (["-S", "train.epochs=0"], "set_params: train.epochs: 0 is wrong: input should be greater"),
         (["-S", "train.epoch=1"], "set_params: Could not override 'train.epoch'"),
-        (["nope"], "targets: there is no stage 'nope'; there are build_vocab"),
+        (["nope"], "targets: there is no stage 'nope'; there are code, build_vocab"),
         (["--max-parallel", "0"], "max_parallel: 0 is wrong"),
         (["--compare-to", "nowhere"], "compare_to: nowhere: "),
     ],

@@ -5,17 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from flows.git import git
-from tests.flows.conftest import Api, run_flow
+from flows.workspace.git import git
+from tests.support.prefect import Api, run_flow
 from tests.support.project import Project
 
 pytestmark = pytest.mark.server
 
 
-def test_accepts_then_rests_then_refuses(again: Project, api: Api) -> None:
-    before = json.loads((again.folder / "reports/metrics.json").read_text(encoding="utf-8"))
-    remote = again.folder.parent / "remote"
-    again.run("dvc", "remote", "add", "-d", "store", str(remote))
+def metrics_of(project: Project) -> dict[str, dict[str, dict[str, float]]]:
+    path = project.folder / "reports/metrics.json"
+    found: dict[str, dict[str, dict[str, float]]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def with_remote(project: Project) -> Path:
+    """The folder that is the project's DVC remote from now on."""
+    remote = project.folder.parent / "remote"
+    project.run("dvc", "remote", "add", "-d", "store", str(remote))
+    return remote
+
+
+def test_accepts_and_then_rests(again: Project, api: Api) -> None:
+    before, remote = metrics_of(again), with_remote(again)
     again.edit("  length: 20", "  length: 21")
     again.commit("longer samples")
     head = git(again.folder, "rev-parse", "HEAD")
@@ -24,8 +35,8 @@ def test_accepts_then_rests_then_refuses(again: Project, api: Api) -> None:
     assert result.returncode == 0, result.stderr
     run = api.flow_runs()[0]
     assert run["state"]["type"] == "COMPLETED"
-    tasks = api.task_runs(run["id"], {"train@gru": "Cached", "generate": "Completed"})
-    assert tasks["generate"]["state"]["message"].startswith("ran in")
+    tasks = api.task_runs(run["id"], {"train@gru": "Cached", "generate@gru": "Completed"})
+    assert tasks["generate@gru"]["state"]["message"].startswith("ran in")
     assert git(again.folder, "rev-parse", "HEAD~1") == head
     message = git(again.folder, "log", "-1", "--format=%B")
     assert message.startswith("Retrain: perplexity rnn +0.00%, gru +0.00%")
@@ -41,8 +52,12 @@ def test_accepts_then_rests_then_refuses(again: Project, api: Api) -> None:
     assert api.flow_runs()[0]["state"]["name"] == "Cached"
     assert git(again.folder, "rev-parse", "HEAD~1") == head
 
+
+def test_refuses_a_worse_model_and_uncommitted_changes(again: Project, api: Api) -> None:
+    before, remote = metrics_of(again), with_remote(again)
     again.edit("  gru: {cell: gru,", "  gru: {cell: gru, train: {epochs: 1, learning_rate: 1.0e-6},")
     again.commit("a worse GRU")
+    again.run("dvc", "push")
     head, lock = git(again.folder, "rev-parse", "HEAD"), (again.folder / "dvc.lock").read_bytes()
     stored = set(remote.rglob("*"))
     result = run_flow(again, "retrain")
@@ -59,6 +74,23 @@ def test_accepts_then_rests_then_refuses(again: Project, api: Api) -> None:
     (again.folder / "params.yaml").write_text("half an edit")
     result = run_flow(again, "retrain")
     assert "error: branch main has uncommitted changes" in result.stderr
+
+
+def test_what_reproduce_has_trained_is_not_trained_again(again: Project, api: Api) -> None:
+    again.edit("epochs: 4", "epochs: 5")
+    again.edit("max_regression: 0.01", "max_regression: 9.0")
+    again.commit("longer trainings")
+    result = run_flow(again, "reproduce")
+    assert result.returncode == 0, result.stderr
+    hashes = again.hashes()
+    again.run("git", "checkout", ".")
+    result = run_flow(again, "retrain")
+    assert result.returncode == 0, result.stderr
+    tasks = api.task_runs(api.flow_runs()[0]["id"], {"train@rnn": "Completed", "train@gru": "Completed"})
+    for model in ("rnn", "gru"):
+        assert tasks[f"train@{model}"]["state"]["message"].startswith("restored from DVC's run cache")
+    again.run("dvc", "checkout")
+    assert again.hashes() == hashes
 
 
 def test_refreshes_texts_from_the_catalogue_and_imports(

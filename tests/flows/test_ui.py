@@ -15,8 +15,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.flows.conftest import Api, run_flow
-from tests.flows.test_reproduce import times
+from tests.support.prefect import Api, run_flow, times
 from tests.support.project import Project
 
 pytestmark = pytest.mark.ui

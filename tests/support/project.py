@@ -59,10 +59,16 @@ gate: {max_regression: 0.01}
 class Project:
     """A git and DVC repository of its own, holding this project's code."""
 
-    def __init__(self, folder: Path, copy_of: "Project | None" = None) -> None:
+    def __init__(
+        self, folder: Path, copy_of: "Project | None" = None, clone_of: "Project | str | None" = None
+    ) -> None:
         self.folder = folder
         if copy_of:
             shutil.copytree(copy_of.folder, folder, dirs_exist_ok=True)
+            return
+        if clone_of:
+            source = clone_of.folder if isinstance(clone_of, Project) else clone_of
+            subprocess.run(["git", "clone", "-q", source, folder], check=True)
             return
         for package in ("pipeline", "flows"):
             shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,7 +1,7 @@
-"""A Prefect server for the time of one run, for those who have set up none.
+"""A Prefect server for the time of one run, for those who have none.
 
-Prefect brings one up by itself, but imports the server's code in the calling program first, where it is of
-no use. Started by us, it loads in its own process while the caller goes on: a run is 3 s shorter.
+Prefect starts one by itself, but imports the server's code into the calling program first, which does not
+need it. Started by us, it loads in its own process while the caller goes on: a run is 3 s shorter.
 """
 
 import atexit
@@ -17,9 +17,14 @@ import requests
 from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS
 
+from pipeline.errors import RefrainError
 
-def temporary_server() -> None:
-    """Have a server that answers until this program ends, unless PREFECT_API_URL names one."""
+
+def start_temporary_server() -> None:
+    """Start a server that ends with this program, unless PREFECT_API_URL names one.
+
+    Raises :class:`RefrainError` if it does not answer in time.
+    """
     if PREFECT_API_URL.value():
         return
     with socket.socket() as free:
@@ -28,26 +33,25 @@ def temporary_server() -> None:
     command = ["uvicorn", "--factory", "prefect.server.api.server:create_app", "--lifespan", "on"]
     process = subprocess.Popen(
         [sys.executable, "-m", *command, "--port", str(port), "--log-level", "error"],
-        # What Prefect sets, too: the services of such a server are fewer, and it keeps no schedule.
+        # Prefect sets these, too: such a server has fewer services, and keeps no schedule.
         env={**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"},
         start_new_session=True,  # Ctrl-C is for the run, which still has to tell the server
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))  # or atexit would be passed over
+        signal.signal(number, lambda number, _: sys.exit(128 + number))  # else atexit functions do not run
     atexit.register(process.wait)
     atexit.register(process.terminate)  # runs first, and after Prefect has sent what it still had to send
     address = f"http://127.0.0.1:{port}/api"
-    wait_for(address, process)
+    _wait_until_it_answers(address, process)
     os.environ["PREFECT_API_URL"] = address
     refresh_global_settings_context()
 
 
-def wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until a server answers; leave the program with a message if it does not."""
+def _wait_until_it_answers(address: str, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(requests.RequestException):
             if requests.get(f"{address}/health", timeout=5).ok:
                 return
         time.sleep(0.05)
-    sys.exit("error: Prefect's server does not start: see above, or set PREFECT_API_URL to one that runs")
+    raise RefrainError("Prefect's server does not start: see above, or set PREFECT_API_URL to one that runs")

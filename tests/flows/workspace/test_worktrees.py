@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.git import git
-from flows.worktree import land, worktree
+from flows.workspace.git import git
+from flows.workspace.worktrees import branch_worktree, move_branch
 from pipeline.errors import RefrainError
 from tests.support.project import ROOT, Project
 
@@ -31,11 +31,11 @@ def commit_in(path: Path, name: str) -> str:
 
 def test_users_files_are_not_touched_and_the_branch_moves_when_told(repository: Project) -> None:
     (repository.folder / "mine.txt").write_text("not in git")
-    with worktree(repository.folder, "main") as tree:
+    with branch_worktree(repository.folder, "main") as tree:
         assert not (tree.path / "mine.txt").exists()
         new = commit_in(tree.path, "new.txt")
         assert git(repository.folder, "rev-parse", "main") == tree.base
-        land(tree, new)
+        move_branch(tree, new)
     assert git(repository.folder, "rev-parse", "main") == new
     assert (repository.folder / "new.txt").exists()
     assert (repository.folder / "mine.txt").read_text() == "not in git"
@@ -45,29 +45,29 @@ def test_users_files_are_not_touched_and_the_branch_moves_when_told(repository: 
 
 def test_branch_that_is_not_checked_out_moves_too_unless_it_has_moved(repository: Project) -> None:
     git(repository.folder, "switch", "-q", "-c", "work")
-    with worktree(repository.folder, "main") as tree:
-        land(tree, commit_in(tree.path, "one.txt"))
+    with branch_worktree(repository.folder, "main") as tree:
+        move_branch(tree, commit_in(tree.path, "one.txt"))
     assert git(repository.folder, "show", "main:one.txt") == "one.txt"
-    with worktree(repository.folder, "main") as tree:
+    with branch_worktree(repository.folder, "main") as tree:
         new = commit_in(tree.path, "two.txt")
         commit_in(repository.folder, "three.txt")
         git(repository.folder, "branch", "-f", "main", "work")
         with pytest.raises(RefrainError, match="branch main has moved during the run"):
-            land(tree, new)
+            move_branch(tree, new)
 
 
 def test_dirty_branch_stops_it(repository: Project) -> None:
     (repository.folder / "params.yaml").write_text("changed")
     with pytest.raises(RefrainError, match=r"main has uncommitted changes in .*: commit or stash them"):
-        worktree(repository.folder, "main").__enter__()
+        branch_worktree(repository.folder, "main").__enter__()
     git(repository.folder, "switch", "-q", "-c", "work")
-    with worktree(repository.folder, "main"):
+    with branch_worktree(repository.folder, "main"):
         pass  # the changes belong to another branch
 
 
 def test_unknown_branch_is_one_line(repository: Project) -> None:
     with pytest.raises(RefrainError, match="there is no branch 'trunk'"):
-        worktree(repository.folder, "trunk").__enter__()
+        branch_worktree(repository.folder, "trunk").__enter__()
 
 
 def test_upstream_ahead_is_where_it_starts_and_diverged_stops_it(repository: Project, tmp_path: Path) -> None:
@@ -78,18 +78,18 @@ def test_upstream_ahead_is_where_it_starts_and_diverged_stops_it(repository: Pro
     git(repository.folder, "branch", "-q", "-u", "origin/main")
     theirs = commit_in(tmp_path / "other", "theirs.txt")
     git(tmp_path / "other", "push", "-q")
-    with worktree(repository.folder, "main") as tree:
+    with branch_worktree(repository.folder, "main") as tree:
         assert tree.base == theirs
     commit_in(repository.folder, "ours.txt")
     with pytest.raises(RefrainError, match="branch main and origin/main have diverged: merge or rebase"):
-        worktree(repository.folder, "main").__enter__()
+        branch_worktree(repository.folder, "main").__enter__()
 
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from flows.worktree import worktree
-with worktree(Path(sys.argv[1]), "main") as tree:
+from flows.workspace.worktrees import branch_worktree
+with branch_worktree(Path(sys.argv[1]), "main") as tree:
     (tree.path / ".checkpoints").mkdir()
     (tree.path / ".checkpoints/gru.safetensors").write_text("half way")
     print("ready", flush=True)
@@ -104,20 +104,20 @@ def test_two_runs_never_overlap_and_a_killed_one_does_not_stop_the_next(reposito
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     with pytest.raises(RefrainError, match="another run is at work here"):
-        worktree(repository.folder, "main").__enter__()
+        branch_worktree(repository.folder, "main").__enter__()
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     time.sleep(0.1)
-    with worktree(repository.folder, "main") as tree:
+    with branch_worktree(repository.folder, "main") as tree:
         saved = tree.path / ".checkpoints/gru.safetensors"
         assert saved.read_text() == "half way", "the next run goes on from its checkpoints"
 
 
 def test_a_stopped_run_leaves_its_checkpoints_to_the_next(repository: Project) -> None:
-    with suppress(KeyboardInterrupt), worktree(repository.folder, "main") as tree:
+    with suppress(KeyboardInterrupt), branch_worktree(repository.folder, "main") as tree:
         (tree.path / ".checkpoints").mkdir()
         (tree.path / ".checkpoints/gru.safetensors").write_text("half way")
         raise KeyboardInterrupt
     assert not tree.path.exists()
-    with worktree(repository.folder, "main") as tree:
+    with branch_worktree(repository.folder, "main") as tree:
         assert (tree.path / ".checkpoints/gru.safetensors").read_text() == "half way"

@@ -2,12 +2,9 @@
 
 import base64
 import math
-import re
 from pathlib import Path
 from typing import Any
 
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
 from dvc.scm import resolve_rev
 from prefect.artifacts import (
     create_image_artifact,
@@ -16,21 +13,17 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
+from flows.workspace.dvc_repo import open_repo
 from pipeline import artifacts
-from pipeline.errors import RefrainError, first_line
-from pipeline.reporting.tables import format_perplexity, perplexity_rows, read_metrics, splits_of
+from pipeline.errors import RefrainError
+from pipeline.reporting.tables import Metrics, format_perplexity, perplexity_rows, read_json, splits_of
 
 
-def slug(name: str) -> str:
-    """A name as an artifact's key may be: small letters, digits, dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower())
-
-
-def publish(folder: Path, compare_to: str) -> None:
-    """Metrics, changes since a revision, samples and learning curves."""
+def publish_results(folder: Path, compare_to: str) -> None:
+    """Show metrics, changes since the revision ``compare_to``, samples and learning curves."""
     metrics = folder / artifacts.METRICS
     if metrics.exists():
-        create_table_artifact(metrics_table(metrics), key="metrics", description="perplexity")
+        create_table_artifact(metrics_table(read_json(metrics)), key="metrics", description="perplexity")
     publish_changes(folder, compare_to, None)
     samples, curves = folder / artifacts.SAMPLES_MD, folder / artifacts.CURVES
     if samples.exists():
@@ -42,24 +35,15 @@ def publish(folder: Path, compare_to: str) -> None:
         )
 
 
-def check_revision(folder: Path, revision: str) -> None:
-    """Raise :class:`RefrainError` now, and not after the trainings, if there is no such revision."""
-    try:
-        with Repo(str(folder)) as repo:
-            resolve_rev(repo.scm, revision)
-    except DvcException as error:
-        raise RefrainError(f"compare_to: {revision}: {first_line(error)}") from None
-
-
-def link_report(folder: Path) -> None:
-    """Where the report is."""
+def publish_report_link(folder: Path) -> None:
+    """Show where the report is."""
     report = folder / artifacts.INDEX
     if report.exists():
         create_link_artifact(report.resolve().as_uri(), link_text=str(artifacts.INDEX), key="report")
 
 
 def publish_changes(folder: Path, before: str, after: str | None) -> None:
-    """The table of changes between two revisions (``after`` None: the workspace)."""
+    """Show the table of changes between two revisions (``after`` None: the workspace)."""
     changes = changes_table(folder, before, after)
     if changes:
         create_table_artifact(changes, key="changes", description=f"{after or 'this run'} against {before}")
@@ -67,9 +51,17 @@ def publish_changes(folder: Path, before: str, after: str | None) -> None:
         create_markdown_artifact(f"No figure differs from those at {before}.", key="changes")
 
 
-def metrics_table(path: Path) -> list[dict[str, Any]]:
+def check_revision(folder: Path, revision: str) -> None:
+    """Raise :class:`RefrainError` now, and not after the trainings, if there is no such revision."""
+    try:
+        with open_repo(folder) as repo:
+            resolve_rev(repo.scm, revision)
+    except RefrainError as error:
+        raise RefrainError(f"compare_to: {revision}: {error}") from None
+
+
+def metrics_table(metrics: Metrics) -> list[dict[str, Any]]:
     """Perplexity by model and split, baselines last."""
-    metrics = read_metrics(path)
     splits = splits_of(metrics)
     return [
         {"model": row.name, **dict(zip(splits, row.perplexities, strict=True))}
@@ -80,30 +72,29 @@ def metrics_table(path: Path) -> list[dict[str, Any]]:
 def changes_table(folder: Path, before: str, after: str | None) -> list[dict[str, Any]]:
     """Perplexities that differ between two revisions, as ``dvc metrics diff`` has them."""
     try:
-        with Repo(str(folder), _wait_for_lock=True) as repo:
+        with open_repo(folder) as repo:
             diff = repo.metrics.diff(a_rev=before, b_rev=after or "workspace").get("diff", {})
-    except DvcException as error:
-        raise RefrainError(f"compare_to: {before}: {first_line(error)}") from None
+    except RefrainError as error:
+        raise RefrainError(f"compare_to: {before}: {error}") from None
     rows = []
     for key, change in diff.get(str(artifacts.METRICS), {}).items():
-        what, _, figure = key.rpartition(".")
+        model_and_split, _, figure = key.rpartition(".")
         if figure == "perplexity":
-            model, _, split = what.rpartition(".")
-            old, new = change.get("old"), change.get("new")
-            rows.append(
-                {
-                    "model": model,
-                    "split": split,
-                    "before": "" if old is None else format_perplexity(old),
-                    "after": "" if new is None else format_perplexity(new),
-                    "change": verdict(old, new),
-                }
-            )
+            model, _, split = model_and_split.rpartition(".")
+            rows.append({"model": model, "split": split, **_change(change.get("old"), change.get("new"))})
     return rows
 
 
+def _change(old: float | None, new: float | None) -> dict[str, str]:
+    return {
+        "before": "" if old is None else format_perplexity(old),
+        "after": "" if new is None else format_perplexity(new),
+        "change": verdict(old, new),
+    }
+
+
 def verdict(old: float | None, new: float | None) -> str:
-    """Better or worse, and by how much: of perplexities, lower is better."""
+    """Better or worse, and by how much. Lower perplexity is better."""
     if old is None:
         return "new"
     if new is None:

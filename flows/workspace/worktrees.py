@@ -1,7 +1,7 @@
 """Worktrees for unattended runs: nobody's own files are touched.
 
-They lie inside ``.git``, are made anew for each run and removed after it. What a killed run left is cleared
-away by the next one, which goes on from its checkpoints.
+They lie inside ``.git``. Each run makes its own and removes it at the end. The next run clears away what a
+killed one left, and goes on from its checkpoints.
 """
 
 import fcntl
@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvc.config_schema import RelPath
-from dvc.repo import Repo
 
-from flows.git import git, succeeds
+from flows.workspace.dvc_repo import open_repo
+from flows.workspace.git import git, repository_root, succeeds, upstream_of
 from pipeline import artifacts
 from pipeline.errors import RefrainError
 
-NAME = "refrain-retrain"
+RETRAIN = "refrain-retrain"
+"""Name of the worktree of ``retrain``, and of its lock."""
 
 
 @dataclass(frozen=True)
-class Tree:
-    """A worktree at ``path``, at commit ``base`` of ``branch``; ``main`` is the user's own."""
+class BranchWorktree:
+    """A worktree at ``path``, at the commit ``base`` of ``branch``; ``main`` is the user's own checkout."""
 
     path: Path
     main: Path
@@ -33,28 +34,26 @@ class Tree:
 
 
 @contextmanager
-def worktree(folder: Path, branch: str) -> Iterator[Tree]:
-    """A worktree of ``branch`` of the repository that holds ``folder``, with its DVC outputs.
+def branch_worktree(folder: Path, branch: str) -> Iterator[BranchWorktree]:
+    """A worktree of a branch of the repository that holds ``folder``.
 
-    Raises :class:`RefrainError` if the branch has changes that are not committed, or commits that its
-    upstream does not know beside some that it does not have, or if another run is at work.
+    Raises :class:`RefrainError` if the branch has uncommitted changes, if it and its upstream have diverged,
+    or if another run is at work.
     """
-    main = root(folder)
-    with alone(main, NAME):
-        base = _tip(main, branch)
-        with checked_out(main, NAME, base) as path:
-            yield Tree(path, main, branch, base)
-
-
-def root(folder: Path) -> Path:
-    """The folder of the repository that holds ``folder``."""
-    return Path(git(folder, "rev-parse", "--show-toplevel"))
+    main = repository_root(folder)
+    with exclusive_lock(main, RETRAIN):
+        base = _commit_to_start_from(main, branch)
+        with worktree(main, RETRAIN, base) as path:
+            yield BranchWorktree(path, main, branch, base)
 
 
 @contextmanager
-def checked_out(main: Path, name: str, commit: str) -> Iterator[Path]:
-    """A worktree of a commit, with the user's DVC cache and remotes and the checkpoints of the last one."""
-    common = _common(main)
+def worktree(main: Path, name: str, commit: str) -> Iterator[Path]:
+    """A worktree of a commit.
+
+    It has the user's DVC cache and remotes, and the checkpoints of the last worktree of that name.
+    """
+    common = _common_git_folder(main)
     path, saved = common / name, common / f"{name}-checkpoints"
     _remove(main, path, saved)
     git(main, "worktree", "add", "--quiet", "--detach", str(path), commit)
@@ -68,63 +67,52 @@ def checked_out(main: Path, name: str, commit: str) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(main: Path, name: str, wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold a lock that the system lets go of when this process ends, however it ends.
+def exclusive_lock(main: Path, name: str, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold a lock file. The system releases it when this process ends, however it ends.
 
-    If another one has it: raises :class:`RefrainError`, or tells ``wait`` and waits.
+    If another process holds it: raises :class:`RefrainError`, or, with ``on_wait``, calls that with a line
+    that says so, and waits.
     """
-    path = _common(main) / f"{name}.lock"
+    path = _common_git_folder(main) / f"{name}.lock"
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             busy = f"another run is at work here ({path} is locked)"
-            if wait is None:
-                raise RefrainError(busy) from None
-            wait(f"{busy}: waiting for its end")
+            if on_wait is None:
+                raise RefrainError(f"{busy}: try again when it has ended") from None
+            on_wait(f"{busy}: waiting until it ends")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _common(main: Path) -> Path:
-    return Path(git(main, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+def move_branch(tree: BranchWorktree, commit: str) -> None:
+    """Move the branch forward to ``commit``, in the user's checkout, too, where it is checked out.
 
-
-def land(tree: Tree, commit: str) -> None:
-    """Move the branch forward to ``commit``.
-
-    Raises :class:`RefrainError` if the branch has moved since, or the user's changes are in the way.
+    Raises :class:`RefrainError` if the branch has moved since, or if the user's changes are in the way.
     """
-    checkout = _checkout(tree.main, tree.branch)
+    checkout = _checkout_of(tree.main, tree.branch)
     if checkout:
         git(checkout, "merge", "--quiet", "--ff-only", commit)
-    else:
-        tip = git(tree.main, "rev-parse", f"refs/heads/{tree.branch}")
-        if not succeeds(tree.main, "merge-base", "--is-ancestor", tip, commit):
-            raise RefrainError(f"branch {tree.branch} has moved during the run: the next run begins there")
-        git(tree.main, "update-ref", f"refs/heads/{tree.branch}", commit, tip)
+        return
+    tip = git(tree.main, "rev-parse", f"refs/heads/{tree.branch}")
+    if not succeeds(tree.main, "merge-base", "--is-ancestor", tip, commit):
+        raise RefrainError(f"branch {tree.branch} has moved during the run: the next run starts from there")
+    git(tree.main, "update-ref", f"refs/heads/{tree.branch}", commit, tip)
 
 
-def upstream(main: Path, branch: str) -> tuple[str, str] | None:
-    """The remote and the remote's branch that ``branch`` follows, if any."""
-    if not succeeds(main, "config", f"branch.{branch}.merge"):
-        return None
-    remote = git(main, "config", f"branch.{branch}.remote")
-    return remote, git(main, "config", f"branch.{branch}.merge").removeprefix("refs/heads/")
-
-
-def _tip(main: Path, branch: str) -> str:
-    """The commit to start from: the branch's own, or its upstream's where that is ahead."""
+def _commit_to_start_from(main: Path, branch: str) -> str:
+    """The branch's own commit, or its upstream's where that is ahead."""
     if not succeeds(main, "rev-parse", "--verify", f"refs/heads/{branch}"):
         raise RefrainError(f"there is no branch {branch!r} in {main}: set the flow's parameter branch")
-    checkout = _checkout(main, branch)
+    checkout = _checkout_of(main, branch)
     if checkout and git(checkout, "status", "--porcelain", "--untracked-files=no"):
         raise RefrainError(f"branch {branch} has uncommitted changes in {checkout}: commit or stash them")
     ours = git(main, "rev-parse", f"refs/heads/{branch}")
-    following = upstream(main, branch)
-    if not following:
+    upstream = upstream_of(main, branch)
+    if not upstream:
         return ours
-    remote, name = following
+    remote, name = upstream
     git(main, "fetch", "--quiet", remote, name)
     theirs = git(main, "rev-parse", "FETCH_HEAD")
     if succeeds(main, "merge-base", "--is-ancestor", theirs, ours):
@@ -134,7 +122,12 @@ def _tip(main: Path, branch: str) -> str:
     raise RefrainError(f"branch {branch} and {remote}/{name} have diverged: merge or rebase one on the other")
 
 
-def _checkout(main: Path, branch: str) -> Path | None:
+def _common_git_folder(main: Path) -> Path:
+    """The ``.git`` that all worktrees of a repository share."""
+    return Path(git(main, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+
+
+def _checkout_of(main: Path, branch: str) -> Path | None:
     """The folder in which ``branch`` is checked out, if there is one."""
     folder = None
     for line in git(main, "worktree", "list", "--porcelain").splitlines():
@@ -147,16 +140,16 @@ def _checkout(main: Path, branch: str) -> Path | None:
 
 
 def _share_cache(main: Path, path: Path) -> None:
-    """The worktree takes the user's DVC cache, and settings that are not in git.
+    """Give a worktree the user's DVC cache, and settings that are not in git.
 
-    Paths of remotes that DVC would see from the worktree are meant as seen from the user's folder.
+    A remote's relative path means, in the worktree, what it means in the user's folder.
     """
     local = main / ".dvc" / "config.local"
     if local.exists():
         shutil.copy(local, path / ".dvc" / "config.local")
-    with Repo(str(main)) as repo:
+    with open_repo(main) as repo:
         cache = repo.cache.local_cache_dir
-    with Repo(str(path)) as repo:
+    with open_repo(path) as repo:
         relative = {k: v["url"] for k, v in repo.config["remote"].items() if isinstance(v["url"], RelPath)}
         with repo.config.edit("local") as settings:
             settings.setdefault("cache", {})["dir"] = cache
@@ -166,12 +159,12 @@ def _share_cache(main: Path, path: Path) -> None:
 
 
 def _remove(main: Path, path: Path, saved: Path) -> None:
-    """Remove the worktree; a stopped training's checkpoints are ``saved`` for the next run."""
+    """Remove a worktree; the checkpoints of a training that was stopped go to ``saved``, for the next run."""
     if (path / artifacts.CHECKPOINTS).exists():
         shutil.rmtree(saved, ignore_errors=True)
         shutil.move(path / artifacts.CHECKPOINTS, saved)
     if path.exists():
-        # What a killed run left running may still write where it was.
+        # A killed run may have left a process that still writes to the old path.
         gone = path.with_name(f"{path.name}-gone")
         shutil.rmtree(gone, ignore_errors=True)
         path.rename(gone)

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -5,24 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from flows.dag import Stage, read_stages, threads_each
+from flows.stages.graph import Stage, read_stage, read_stages, share_cores
 from pipeline.errors import RefrainError
 from tests.support.project import ROOT, Project
 
-TRAIN = ("build_vocab", "encode_corpus")
+DATA = {"build_vocab", "encode_corpus"}
 
 
 def test_graph_is_dvcs_own(project: Project) -> None:
     stages = read_stages(project.folder)
-    assert {stage.name: set(stage.upstream) for stage in stages} == {
-        "build_vocab": set(),
-        "encode_corpus": {"build_vocab"},
-        "train@rnn": set(TRAIN),
-        "train@gru": set(TRAIN),
-        "evaluate": {*TRAIN, "train@rnn", "train@gru"},
-        "generate": {"build_vocab", "train@rnn", "train@gru"},
-        "report": {*TRAIN, "train@rnn", "train@gru", "evaluate", "generate"},
+    upstream = {
+        "code": set(),
+        "build_vocab": {"code"},
+        "encode_corpus": {"build_vocab", "code"},
+        "baselines": {*DATA, "code"},
     }
+    for model in ("rnn", "gru"):
+        upstream[f"train@{model}"] = {*DATA, "code"}
+        upstream[f"evaluate@{model}"] = {*DATA, f"train@{model}", "code"}
+        upstream[f"generate@{model}"] = {"build_vocab", f"train@{model}", "code"}
+    upstream["report"] = upstream.keys() - {"report"}
+    assert {stage.name: set(stage.upstream) for stage in stages} == upstream
     done: set[str] = set()
     for stage in stages:
         assert set(stage.upstream) <= done
@@ -31,10 +35,13 @@ def test_graph_is_dvcs_own(project: Project) -> None:
 
 
 def test_targets_bring_what_they_need(project: Project) -> None:
-    assert [s.name for s in read_stages(project.folder, ["train@gru"])] == [*TRAIN, "train@gru"]
-    assert {s.name for s in read_stages(project.folder, ["train"])} == {*TRAIN, "train@gru", "train@rnn"}
+    needed = [stage.name for stage in read_stages(project.folder, ["train@gru"])]
+    assert needed == ["code", "build_vocab", "encode_corpus", "train@gru"]
+    assert {s.name for s in read_stages(project.folder, ["train"])} == {*needed, "train@rnn"}
     with pytest.raises(RefrainError, match="nope"):
         read_stages(project.folder, ["nope"])
+    with pytest.raises(RefrainError, match="nope"):
+        read_stage(project.folder, "nope")
 
 
 @pytest.fixture
@@ -91,19 +98,37 @@ STAGES = [
 def test_stages_that_run_at_the_same_time_share_the_cores(
     cores: int, max_parallel: int, training: int, alone: int
 ) -> None:
-    threads = threads_each(STAGES, max_parallel, cores)
+    threads = share_cores(STAGES, max_parallel, cores)
     assert threads["train@a"] == threads["train@b"] == training
     assert threads["vocab"] == threads["evaluate"] == alone
 
 
-def test_flows_never_import_torch() -> None:
-    modules = [f"flows.{path.stem}" for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__"]
-    code = f"import sys, {', '.join(modules)}; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+def sources() -> list[Path]:
+    return sorted((ROOT / "flows").rglob("*.py"))
+
+
+def test_flows_never_import_torch_nor_a_stage() -> None:
+    paths = [path.relative_to(ROOT).with_suffix("") for path in sources() if path.stem != "__init__"]
+    modules = ", ".join(".".join(path.parts) for path in paths)
+    unwanted = "[name for name in sys.modules if name.startswith(('torch', 'pipeline.stages'))]"
+    code = f"import sys, {modules}; sys.exit(str({unwanted}))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.stderr.strip() == "[]"
 
 
 def test_flows_hold_no_copy_of_the_stage_list() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in Path(ROOT / "flows").glob("*.py"))
-    code = [line for line in source.splitlines() if '"""' not in line and "-->" not in line]
+    text = "".join(path.read_text(encoding="utf-8") for path in sources())
+    code = [line for line in text.splitlines() if '"""' not in line and "-->" not in line]
     for stage in ("build_vocab", "encode_corpus", "evaluate"):
         assert not [line for line in code if stage in line]
+
+
+def test_imports_go_one_way() -> None:
+    """flows -> stages -> server -> workspace."""
+    below = {"workspace": [], "server": ["workspace"], "stages": ["server", "workspace"]}
+    for folder, allowed in below.items():
+        for path in (ROOT / "flows" / folder).glob("*.py"):
+            imported = re.findall(r"from flows\.(\w+)", path.read_text(encoding="utf-8"))
+            assert {*imported} <= {folder, *allowed}, path

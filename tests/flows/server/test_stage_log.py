@@ -1,11 +1,9 @@
-"""What a flow hears of a stage."""
-
 import logging
 
 import httpx
 import pytest
 
-from flows import listener
+from flows.server import stage_log
 from pipeline.training.progress_line import ProgressLine
 
 
@@ -15,9 +13,9 @@ def test_progress_that_the_server_does_not_take_is_a_warning_and_no_failure(
     def refuse(*_: object, **__: object) -> None:
         raise httpx.ConnectError("no server")
 
-    monkeypatch.setattr(listener, "get_run_logger", logging.getLogger)
-    monkeypatch.setattr(listener, "create_progress_artifact", refuse)
-    hear = listener.Listener("train@rnn")
-    hear.line(str(ProgressLine("rnn", 1, 2, 30.0, None, 1000.0)))
-    hear.finish()
+    monkeypatch.setattr(stage_log, "get_run_logger", logging.getLogger)
+    monkeypatch.setattr(stage_log, "create_progress_artifact", refuse)
+    log = stage_log.StageLog("train@rnn")
+    log.write_line(str(ProgressLine("rnn", 1, 2, 30.0, None, 1000.0)))
+    log.finish()
     assert "progress is not shown: no server" in caplog.text

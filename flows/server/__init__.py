@@ -1,0 +1,1 @@
+"""Prefect's side of a run: a server, states, logs, artifacts, the command line."""

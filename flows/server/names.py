@@ -1,0 +1,8 @@
+"""Names that Prefect and git accept."""
+
+import re
+
+
+def slug(name: str) -> str:
+    """A name as keys of artifacts, refs and lock files may be: small letters, digits, dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())

@@ -1,0 +1,1 @@
+"""Folders that stages run in: git, DVC, worktrees, texts, experiments."""

@@ -1,0 +1,53 @@
+"""Git, by its command line."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.errors import RefrainError, TransientError
+
+REMOTE_COMMANDS = {"fetch", "ls-remote", "push"}
+"""Commands that talk to another machine, so that another try may help."""
+
+
+def git(
+    folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, stdin: str | None = None
+) -> str:
+    """Run git in ``folder`` and return what it printed.
+
+    Raises :class:`RefrainError` if it fails; :class:`TransientError` if it failed to reach a remote.
+    """
+    result = subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env={**os.environ, **(variables or {})},
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        check=False,
+    )
+    if result.returncode:
+        reason = " ".join((result.stderr or result.stdout or f"status {result.returncode}").split())
+        kind = TransientError if arguments[0] in REMOTE_COMMANDS else RefrainError
+        raise kind(f"git {arguments[0]}: {reason.removeprefix('error: ')}")
+    return result.stdout.strip("\n")
+
+
+def succeeds(folder: Path, *arguments: str) -> bool:
+    """Whether a git command succeeds in ``folder``."""
+    return not subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False).returncode
+
+
+def repository_root(folder: Path) -> Path:
+    """The top folder of the checkout that holds ``folder``."""
+    return Path(git(folder, "rev-parse", "--show-toplevel"))
+
+
+def upstream_of(folder: Path, branch: str) -> tuple[str, str] | None:
+    """The remote, and the remote's branch, that ``branch`` follows; None if it follows none."""
+    if not succeeds(folder, "config", f"branch.{branch}.merge"):
+        return None
+    remote = git(folder, "config", f"branch.{branch}.remote")
+    return remote, git(folder, "config", f"branch.{branch}.merge").removeprefix("refs/heads/")

@@ -1,0 +1,152 @@
+"""DVC and ``refrain`` as programs. Their exit statuses and error lines become exceptions here.
+
+DVC holds its repository's lock while it looks and writes, and releases it while a stage's command runs: with
+``--wait-for-lock``, stages run side by side, and their entries reach ``dvc.lock`` one after the other.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.errors import TRANSIENT_EXIT_STATUS, RefrainError, TransientError
+
+STOP_SECONDS = 20
+"""How long a stopped training may take to write its checkpoint."""
+
+REMOTE_COMMANDS = {"pull", "push", "update"}
+"""DVC's commands that talk to another machine, so that another try may help."""
+
+TRANSIENT = re.compile(
+    r"ERROR: .*(unable to acquire lock|is busy, it is being blocked|connect|timed? ?out"
+    rf"|exited with ({TRANSIENT_EXIT_STATUS}|137|143|-\d+)\b)",
+    re.IGNORECASE,
+)
+"""DVC's errors that another try may help: a lock, a connection, a stage that was killed or said so itself."""
+
+OnLine = Callable[[str], None]
+"""Receives a program's output line by line."""
+
+
+class Stopped(Exception):
+    """The run was stopped from outside."""
+
+
+class Programs:
+    """Runs programs in ``folder``, each in a process group of its own, until :meth:`stop`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._processes: set[subprocess.Popen[str]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def dvc(self, *arguments: str, on_line: OnLine, variables: Mapping[str, str] | None = None) -> list[str]:
+        """Run a DVC command to its end and return its output as lines. Raises as :meth:`_run` does."""
+        try:
+            return self._run(["-m", "dvc", "--wait-for-lock", *arguments], on_line, variables or {})
+        except RefrainError as error:
+            raise TransientError(str(error)) if arguments[0] in REMOTE_COMMANDS else error from None
+
+    def refrain(self, *arguments: str, on_line: OnLine) -> list[str]:
+        """Run a ``refrain`` command to its end and return its output as lines. Raises as :meth:`_run`."""
+        # Not the console script: this one takes the code of the folder.
+        return self._run(["-c", "from pipeline.cli import main; main()", *arguments], on_line, {})
+
+    def _run(self, arguments: Sequence[str], on_line: OnLine, variables: Mapping[str, str]) -> list[str]:
+        """Run Python with ``arguments``.
+
+        Raises :class:`Stopped` after :meth:`stop`, or what :func:`error_of_program` makes of a failure.
+        """
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            process = self._start(arguments, variables)
+            self._processes.add(process)
+        lines = []
+        assert process.stdout is not None
+        # The output ends when the last process of the group has closed it, not when DVC itself is gone.
+        for line in process.stdout:
+            if line.strip():
+                lines.append(line.rstrip())
+                on_line(lines[-1])
+        status = process.wait()
+        process.stdout.close()
+        with self._lock:
+            self._processes.discard(process)
+        if self._stopped:
+            raise Stopped
+        if status:
+            raise error_of_program(lines, status)
+        return lines
+
+    def _start(self, arguments: Sequence[str], variables: Mapping[str, str]) -> "subprocess.Popen[str]":
+        # Stages call `python` by name: this Python's programs come first.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        """Send SIGTERM to all process groups, so that trainings write checkpoints, and wait.
+
+        What has not ended after STOP_SECONDS is killed. Nothing starts any more.
+        """
+        with self._lock:
+            self._stopped = True
+            running = list(self._processes)
+        for process in running:
+            _send(process, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline and any(_is_alive(process) for process in running):
+            time.sleep(0.05)
+        for process in running:
+            _send(process, signal.SIGKILL)
+
+
+def error_of_program(lines: Sequence[str], status: int) -> RefrainError:
+    """The exception for a program that printed ``lines`` and ended with ``status``.
+
+    Its message is the stage's own error line, else DVC's, else the last lines. It is a
+    :class:`TransientError` if the program was killed, or if its status or DVC's error is a transient one.
+    """
+    was_killed = status < 0
+    is_transient = was_killed or status == TRANSIENT_EXIT_STATUS or any(map(TRANSIENT.match, lines))
+    return (TransientError if is_transient else RefrainError)(_message(lines, status))
+
+
+def _message(lines: Sequence[str], status: int) -> str:
+    for start in ("error: ", "ERROR: "):
+        for line in reversed(lines):
+            if line.startswith(start):
+                return line.removeprefix(start)
+    return " ".join(lines[-3:]) or f"the program ended with status {status} and said nothing"
+
+
+def _send(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _is_alive(process: "subprocess.Popen[str]") -> bool:
+    """Whether any process of the group is left."""
+    process.poll()
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,45 @@
+import pytest
+
+from flows.server.states import completed, error_of, states_from_errors
+from flows.workspace.programs import Stopped
+from pipeline.errors import RefrainError, TransientError
+
+
+@pytest.mark.parametrize("error", [RefrainError("no text"), TransientError("no connection")])
+def test_an_error_becomes_a_failed_state_and_an_error_again(error: RefrainError) -> None:
+    @states_from_errors
+    def fails() -> None:
+        raise error
+
+    state = fails()
+    assert state is not None
+    assert state.is_failed()
+    assert state.message == str(error)
+    assert type(error_of(state)) is type(error)
+    assert str(error_of(state)) == str(error)
+    with pytest.raises(type(error)) as caught:
+        state.result()
+    assert caught.value is error
+
+
+def test_a_stopped_run_is_cancelled() -> None:
+    @states_from_errors
+    def is_stopped() -> None:
+        raise Stopped
+
+    state = is_stopped()
+    assert state is not None
+    assert state.is_cancelled()
+    with pytest.raises(Stopped):
+        state.result()
+
+
+def test_results_and_mistakes_of_ours_pass() -> None:
+    assert states_from_errors(len)("abc") == 3
+    with pytest.raises(ZeroDivisionError):
+        states_from_errors(divmod)(1, 0)
+
+
+def test_a_run_says_what_it_did() -> None:
+    assert completed([]).name == "Cached"
+    assert completed(["code", "report"]).message == "brought up to date: code, report"

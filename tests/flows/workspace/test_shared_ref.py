@@ -1,0 +1,109 @@
+"""States on git refs of their own."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from flows.workspace.git import git
+from flows.workspace.shared_ref import SharedRef, find_ref, shared_remote
+from pipeline.errors import RefrainError, TransientError
+from tests.support.project import Project
+
+NAME = "refs/refrain/0f3a/train-gru"
+
+
+@pytest.fixture
+def repository(new_project: Callable[[str], Project]) -> Project:
+    return new_project("repository")
+
+
+@pytest.fixture
+def clone(repository: Project, tmp_path: Path) -> Project:
+    return Project(tmp_path / "clone", clone_of=repository)
+
+
+def head(project: Project) -> str:
+    return git(project.folder, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("remote", [None, "origin"])
+def test_a_ref_is_deleted_however_the_block_ends(
+    repository: Project, clone: Project, remote: str | None
+) -> None:
+    ref = SharedRef((clone if remote else repository).folder, remote, NAME)
+    here = SharedRef(repository.folder, None, NAME)
+    with ref.pointing_to(head(repository), warn=print):
+        assert ref.read() == here.read() == head(repository)
+    assert ref.read() is here.read() is None
+    with suppress(KeyboardInterrupt), ref.pointing_to(head(repository), warn=print):
+        raise KeyboardInterrupt
+    assert here.read() is None
+    assert clone.run("git", "for-each-ref", "refs/refrain").stdout == ""
+
+
+def test_a_ref_that_cannot_be_deleted_does_not_hide_the_error(repository: Project) -> None:
+    warnings: list[str] = []
+    ref = SharedRef(repository.folder, None, NAME)
+    lock = repository.folder / ".git" / f"{NAME}.lock"
+    with suppress(KeyboardInterrupt), ref.pointing_to(head(repository), warn=warnings.append):
+        lock.touch()
+        raise KeyboardInterrupt
+    assert "is still on the git remote" in warnings[0]
+
+
+@pytest.mark.parametrize("remote", [None, "origin"])
+def test_a_ref_moves_only_from_where_it_was(repository: Project, clone: Project, remote: str | None) -> None:
+    ref = SharedRef((clone if remote else repository).folder, remote, NAME)
+    first = head(repository)
+    clone.run("git", "commit", "-q", "--allow-empty", "-m", "second")
+    second = head(clone)
+    clone.run("git", "commit", "-q", "--allow-empty", "-m", "third")
+    third = head(clone)
+    git(repository.folder, "fetch", "-q", str(clone.folder), "main")
+    ref.write(first)
+    ref.move(first, second)
+    with pytest.raises(RefrainError):
+        ref.move(first, third)
+    assert ref.read() == second
+    ref.delete()
+    with pytest.raises(RefrainError):
+        ref.move(first, second)
+
+
+def test_a_worker_takes_only_refs_that_its_clone_or_a_remote_of_it_has(
+    repository: Project, clone: Project
+) -> None:
+    commit = head(repository)
+    with pytest.raises(RefrainError, match="is not known on this stage's machine"):
+        find_ref(clone.folder, NAME, commit)  # though the commit itself is there
+    with SharedRef(repository.folder, None, NAME).pointing_to(commit, warn=print):
+        assert find_ref(clone.folder, NAME, commit).remote == "origin"
+        assert find_ref(repository.folder, NAME, commit).remote is None
+        with pytest.raises(RefrainError, match="is not known"):
+            find_ref(clone.folder, NAME, "0" * 40)
+    for name, wrong in (("--upload-pack=x", commit), ("refs/heads/main", commit), (NAME, "HEAD")):
+        with pytest.raises(RefrainError, match="is not the state of a run"):
+            find_ref(clone.folder, name, wrong)
+    git(clone.folder, "remote", "set-url", "origin", str(clone.folder / "nowhere"))
+    with pytest.raises(TransientError, match="git ls-remote: "):
+        find_ref(clone.folder, NAME, commit)
+
+
+def test_the_remote_that_machines_share(clone: Project) -> None:
+    folder = clone.folder
+    assert shared_remote(folder, "main") == "origin"
+    git(folder, "remote", "add", "team", "https://example.org/team")
+    assert shared_remote(folder, "main") == "origin"
+    git(folder, "config", "branch.main.remote", "team")
+    assert shared_remote(folder, "main") == "team"
+    assert shared_remote(folder, "") == "origin", "no branch is checked out"
+    git(folder, "remote", "remove", "origin")
+    assert shared_remote(folder, "main") == "team", "the only one"
+    git(folder, "remote", "add", "other", "https://example.org/other")
+    with pytest.raises(RefrainError, match=r"which git remote the machines share \(other, team\)"):
+        shared_remote(folder, "")
+    for name in ("team", "other"):
+        git(folder, "remote", "remove", name)
+    assert shared_remote(folder, "main") is None
