@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.processes import peak_megabytes
 from benchmarks.setups import BATCH, HIDDEN
-from benchmarks.training_rate import training_rate
+from benchmarks.training_rate import characters_per_second
 from pipeline import device
 from pipeline.artifacts import ENCODED, VOCAB
 from pipeline.code_digest import ROOT
@@ -106,6 +106,6 @@ def train_on(folder: Path) -> None:
     rates: dict[str, list[float]] = {"small": [], "large": []}
     for _ in range(5):
         for name, text in (("small", small), ("large", large)):
-            rates[name].append(training_rate(text, len(stored.vocab), BATCH))
+            rates[name].append(characters_per_second(text, len(stored.vocab), BATCH))
     medians = {name: median(measured) for name, measured in rates.items()}
     print(json.dumps(medians | {"peak_megabytes": peak_megabytes()}))

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.setups import BATCH, HIDDEN, VOCABULARY
 from benchmarks.simulation import LANES, MORE_LANES, num_gradients
-from benchmarks.training_rate import training_rate
+from benchmarks.training_rate import characters_per_second
 from pipeline import device
 from pipeline.training.ranks import Ranks, join_ranks
 
@@ -24,7 +24,8 @@ def train_with_ranks(threads: int) -> None:
     with join_ranks(torch.device("cpu")) as ranks:
         rates = {
             str(lanes): median(
-                training_rate(ids, VOCABULARY, lanes * ranks.size, ranks, RANK_STEPS) for _ in range(ROUNDS)
+                characters_per_second(ids, VOCABULARY, lanes * ranks.size, ranks, RANK_STEPS)
+                for _ in range(ROUNDS)
             )
             for lanes in (BATCH // 2, LANES, MORE_LANES)
         }

@@ -19,7 +19,7 @@ class EnoughStepsError(Exception):
     """As many steps are done as are measured."""
 
 
-def training_rate(
+def characters_per_second(
     text: Text, vocab_size: int, batch_size: int, ranks: Ranks = ONE_RANK, steps: int = MEASURED_STEPS
 ) -> float:
     """Characters per second of all ranks together. The first step is left out."""

@@ -20,7 +20,7 @@ from flows.server.publish import publish_results
 from flows.server.states import completed, states_from_errors, step
 from flows.stages.tasks import run_stages
 from flows.workspace.dvc_repo import has_remote, open_repo
-from flows.workspace.git import git, succeeds, upstream_of
+from flows.workspace.git import run_git, succeeds, upstream_of
 from flows.workspace.programs import Programs
 from flows.workspace.texts import copy_ignored_texts, refresh_catalog_texts
 from flows.workspace.worktrees import BranchWorktree, branch_worktree, move_branch
@@ -58,7 +58,7 @@ def retrain_in(
     check_out_data(tree)
     refresh_texts(tree, params.corpus.path)
     run_stages(tree.path, [], False, max_parallel, pools, tree.branch)
-    is_changed = bool(git(tree.path, "status", "--porcelain"))
+    is_changed = bool(run_git(tree.path, "status", "--porcelain"))
     if is_changed:
         comparisons = compare(accepted_metrics(tree), read_json(tree.path / artifacts.METRICS))
         check_gate(comparisons, max_regression)
@@ -68,9 +68,9 @@ def retrain_in(
         push_commit(tree)  # before the branch moves: if its upstream refuses, later runs can still start
     if not is_changed:
         return completed([])
-    move_branch(tree, git(tree.path, "rev-parse", "HEAD"))
+    move_branch(tree, run_git(tree.path, "rev-parse", "HEAD"))
     publish_results(tree.path, tree.base)
-    return Completed(message=git(tree.path, "log", "-1", "--format=%h %s"))
+    return Completed(message=run_git(tree.path, "log", "-1", "--format=%h %s"))
 
 
 @step("check out")
@@ -131,9 +131,9 @@ def commit_results(tree: BranchWorktree, comparisons: list[Comparison]) -> None:
         pair.model: f"{pair.model} {'new' if pair.before is None else f'{pair.change:+.2%}'}"
         for pair in comparisons
     }
-    git(tree.path, "add", "--all")
+    run_git(tree.path, "add", "--all")
     subject = f"Retrain: perplexity {', '.join(change.values())}"
-    git(tree.path, "commit", "--quiet", "-m", subject, "-m", "\n".join(map(str, comparisons)))
+    run_git(tree.path, "commit", "--quiet", "-m", subject, "-m", "\n".join(map(str, comparisons)))
 
 
 @step("dvc push")
@@ -150,13 +150,15 @@ def push_commit(tree: BranchWorktree) -> None:
     if not upstream:
         raise RefrainError(f"push: branch {tree.branch} has no upstream: git push -u REMOTE {tree.branch}")
     remote, name = upstream
-    git(tree.path, "push", "--quiet", remote, f"HEAD:refs/heads/{name}")
+    run_git(tree.path, "push", "--quiet", remote, f"HEAD:refs/heads/{name}")
 
 
 def accepted_metrics(tree: BranchWorktree) -> Metrics:
     """The metrics of the commit that the run started from; empty if it has none."""
     place = f"{tree.base}:{artifacts.METRICS}"
-    return json.loads(git(tree.path, "show", place)) if succeeds(tree.path, "cat-file", "-e", place) else {}
+    return (
+        json.loads(run_git(tree.path, "show", place)) if succeeds(tree.path, "cat-file", "-e", place) else {}
+    )
 
 
 def main() -> None:

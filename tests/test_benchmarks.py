@@ -12,7 +12,7 @@ from benchmarks.bench import figures_table
 from benchmarks.figures import FIGURES, Figure
 from benchmarks.optimizers import CLASSES, TorchOptimizer
 from benchmarks.processes import measured_by, peak_megabytes
-from benchmarks.training_rate import training_rate
+from benchmarks.training_rate import characters_per_second
 from pipeline.errors import RefrainError
 from pipeline.generation.decoding import Decoding, generate
 from pipeline.nn.language_model import CharLM, ModelConfig
@@ -139,7 +139,7 @@ def test_costs_of_epochs_are_of_the_runs_of_exercise_1(
 
 def test_a_training_rate_is_over_its_first_steps() -> None:
     ids = torch.arange(5000) % 17
-    assert 0 < training_rate(ids.numpy(), 17, 32, steps=6) < math.inf
+    assert 0 < characters_per_second(ids.numpy(), 17, 32, steps=6) < math.inf
 
 
 def test_a_large_text_and_its_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,9 @@ def test_a_large_text_and_its_parameters(tmp_path: Path, monkeypatch: pytest.Mon
     assert params.corpus.path == str(tmp_path / "text.txt")
     assert params.runtime.text_workers == 2
     (tmp_path / "text.txt").unlink()
-    with pytest.raises(RefrainError, match=r"the stage build_vocab ended with status 1: error: .*does not exist"):
+    with pytest.raises(
+        RefrainError, match=r"the stage build_vocab ended with status 1: error: .*does not exist"
+    ):
         large_text.run_stage("build_vocab", tmp_path)
 
 

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from flows.stages.graph import find_stage
 from flows.workspace.dvc_repo import open_repo
-from flows.workspace.git import git
+from flows.workspace.git import run_git
 from flows.workspace.shared_ref import commit_folder, restore_files
 from pipeline.errors import RefrainError
 
@@ -67,7 +67,7 @@ def take_results(folder: Path, name: str, commit: str) -> None:
 
 def _read_entry(folder: Path, node: DvcStage, commit: str) -> dict[str, Any]:
     """A stage's entry in the ``dvc.lock`` of a commit."""
-    lock = YAML(typ="safe").load(git(folder, "show", f"{commit}:{_lock_path(node)}"))
+    lock = YAML(typ="safe").load(run_git(folder, "show", f"{commit}:{_lock_path(node)}"))
     entry: dict[str, Any] = lock.get("stages", {}).get(node.name, {})
     return entry
 
@@ -86,7 +86,7 @@ def _check_entry(node: DvcStage, entry: dict[str, Any]) -> None:
 def _check_files(folder: Path, commit: str, small: Iterable[str]) -> None:
     """Raise :class:`RefrainError` unless small outputs are plain files, or folders of these."""
     for path in small:
-        listed = git(folder, "ls-tree", "-r", commit, "--", path).splitlines()
+        listed = run_git(folder, "ls-tree", "-r", commit, "--", path).splitlines()
         if {line.partition(" ")[0] for line in listed} != {"100644"}:
             raise RefrainError(f"{path} is missing in its results, or is no plain file: run again")
 

@@ -15,7 +15,7 @@ from flows.stages.graph import Stage, available_cores, read_stages, share_cores
 from flows.stages.pools import assign_pools, check_pools
 from flows.stages.remote import RemoteRunner
 from flows.stages.runner import UNCHANGED, LocalRunner, StageRunner
-from flows.workspace.git import git
+from flows.workspace.git import run_git
 from flows.workspace.programs import Programs
 from flows.workspace.shared_ref import shared_remote
 from pipeline.artifacts import archive_removed_models
@@ -50,7 +50,9 @@ def run_stages(
     max_parallel = max_parallel or available_cores()
     threads = share_cores(at_work, max_parallel, available_cores())
     local = LocalRunner(Programs(folder), threads, max_parallel, force)
-    git_remote = shared_remote(folder, branch or git(folder, "branch", "--show-current")) if pools else None
+    git_remote = (
+        shared_remote(folder, branch or run_git(folder, "branch", "--show-current")) if pools else None
+    )
     remote = RemoteRunner(Programs(folder), elsewhere, git_remote, force)
     try:
         states = submit_all(stages, {s.name: remote if s.name in elsewhere else local for s in stages})

@@ -11,7 +11,7 @@ REMOTE_COMMANDS = {"fetch", "ls-remote", "push"}
 """Commands that talk to another machine, so that another try may help."""
 
 
-def git(
+def run_git(
     folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, stdin: str | None = None
 ) -> str:
     """Run git in ``folder`` and return what it printed.
@@ -42,12 +42,12 @@ def succeeds(folder: Path, *arguments: str) -> bool:
 
 def repository_root(folder: Path) -> Path:
     """The top folder of the checkout that holds ``folder``."""
-    return Path(git(folder, "rev-parse", "--show-toplevel"))
+    return Path(run_git(folder, "rev-parse", "--show-toplevel"))
 
 
 def upstream_of(folder: Path, branch: str) -> tuple[str, str] | None:
     """The remote, and the remote's branch, that ``branch`` follows; None if it follows none."""
     if not succeeds(folder, "config", f"branch.{branch}.merge"):
         return None
-    remote = git(folder, "config", f"branch.{branch}.remote")
-    return remote, git(folder, "config", f"branch.{branch}.merge").removeprefix("refs/heads/")
+    remote = run_git(folder, "config", f"branch.{branch}.remote")
+    return remote, run_git(folder, "config", f"branch.{branch}.merge").removeprefix("refs/heads/")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from flows.workspace.git import git, succeeds, upstream_of
+from flows.workspace.git import run_git, succeeds, upstream_of
 from pipeline.errors import RefrainError
 
 MAX_BYTES = 32 << 20
@@ -42,35 +42,35 @@ class SharedRef:
         """The commit that the ref points to, fetched; None if there is no such ref."""
         if self.remote is None:
             is_there = succeeds(self.folder, "rev-parse", "--verify", "--quiet", self.name)
-            return git(self.folder, "rev-parse", self.name) if is_there else None
-        listed = git(self.folder, "ls-remote", self.remote, self.name).splitlines()
+            return run_git(self.folder, "rev-parse", self.name) if is_there else None
+        listed = run_git(self.folder, "ls-remote", self.remote, self.name).splitlines()
         # Git lists all refs that end in this name.
         found = [commit for commit, name in (line.split("\t") for line in listed) if name == self.name]
         if not found:
             return None
         # Without FETCH_HEAD and upkeep, fetches of several processes do not get in each other's way.
         quietly = ("--quiet", "--no-write-fetch-head", "--no-auto-maintenance")
-        git(self.folder, "fetch", *quietly, self.remote, self.name)
+        run_git(self.folder, "fetch", *quietly, self.remote, self.name)
         return found[0]
 
     def write(self, commit: str) -> None:
         """Point the ref to a commit, whatever it pointed to."""
         if self.remote is None:
-            git(self.folder, "update-ref", self.name, commit)
+            run_git(self.folder, "update-ref", self.name, commit)
         else:
             self._push(f"+{commit}:{self.name}")
 
     def move(self, old: str, new: str) -> None:
         """Point the ref to the commit ``new``; raise an error if it does not point to ``old`` now."""
         if self.remote is None:
-            git(self.folder, "update-ref", self.name, new, old)
+            run_git(self.folder, "update-ref", self.name, new, old)
         else:
             self._push(f"{new}:{self.name}", f"--force-with-lease={self.name}:{old}")
 
     def delete(self) -> None:
         """Delete the ref."""
         if self.remote is None:
-            git(self.folder, "update-ref", "-d", self.name)
+            run_git(self.folder, "update-ref", "-d", self.name)
         else:
             self._push(f":{self.name}")
 
@@ -88,7 +88,7 @@ class SharedRef:
 
     def _push(self, refspec: str, *options: str) -> None:
         # Without hooks: they are for the user's own pushes.
-        git(self.folder, "push", "--quiet", "--no-verify", *options, str(self.remote), refspec)
+        run_git(self.folder, "push", "--quiet", "--no-verify", *options, str(self.remote), refspec)
 
 
 def find_ref(folder: Path, name: str, commit: str) -> SharedRef:
@@ -101,7 +101,7 @@ def find_ref(folder: Path, name: str, commit: str) -> SharedRef:
             f"{name!r} at {commit!r} is not the state of a run: use the same version everywhere"
         )
     unreachable: list[RefrainError] = []
-    for remote in [None, *git(folder, "remote").split()]:
+    for remote in [None, *run_git(folder, "remote").split()]:
         ref = SharedRef(folder, remote, name)
         try:
             if ref.read() == commit:
@@ -122,7 +122,7 @@ def shared_remote(folder: Path, branch: str) -> str | None:
     It is the remote of the branch's upstream, else origin, else the only one. Raises :class:`RefrainError` if
     it is not clear which one is meant.
     """
-    remotes = git(folder, "remote").split()
+    remotes = run_git(folder, "remote").split()
     upstream = upstream_of(folder, branch) if branch else None
     if upstream and upstream[0] in remotes:
         return upstream[0]
@@ -146,9 +146,9 @@ def commit_folder(folder: Path, untracked: Collection[str], left_out: Collection
     """
     with tempfile.TemporaryDirectory() as temporary:
         index = Path(temporary) / "index"
-        shutil.copy(git(folder, "rev-parse", "--path-format=absolute", "--git-path", "index"), index)
+        shutil.copy(run_git(folder, "rev-parse", "--path-format=absolute", "--git-path", "index"), index)
         variables = {**AUTHOR, "GIT_INDEX_FILE": str(index), "GIT_LITERAL_PATHSPECS": "1"}
-        run = partial(git, folder, variables=variables)
+        run = partial(run_git, folder, variables=variables)
         changed = run("ls-files", "-z", "--modified").split("\0")
         new = run("ls-files", "-z", "--others", "--exclude-standard", "--", *untracked).split("\0")
         names = [*filter(None, changed), *(name for name in new if name and not _is_below(name, left_out))]
@@ -169,7 +169,7 @@ def _as_they_are(folder: Path, names: Collection[str]) -> str:
     DVC's digests are those of the bytes in the folder.
     """
     files = [name for name in names if (folder / name).is_file() and not (folder / name).is_symlink()]
-    digests = git(
+    digests = run_git(
         folder, "hash-object", "-w", "--no-filters", "--stdin-paths", stdin="\n".join(files)
     ).split()
     modes = (755 if os.access(folder / name, os.X_OK) else 644 for name in files)
@@ -181,7 +181,7 @@ def restore_files(folder: Path, commit: str, paths: Collection[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         # Not the user's own index, which their git may have locked just now.
         variables = {"GIT_INDEX_FILE": str(Path(temporary) / "index"), "GIT_LITERAL_PATHSPECS": "1"}
-        git(folder, "restore", f"--source={commit}", "--worktree", "--", *paths, variables=variables)
+        run_git(folder, "restore", f"--source={commit}", "--worktree", "--", *paths, variables=variables)
 
 
 def _is_below(name: str, paths: Collection[str]) -> bool:

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from flows.workspace.git import git, succeeds
+from flows.workspace.git import run_git, succeeds
 from flows.workspace.programs import OnLine, Programs
 from pipeline.text.catalog import CATALOG_FILE, RAW, load_catalog
 
@@ -17,7 +17,7 @@ def copy_ignored_texts(tree: Path, main: Path, corpus: str) -> None:
     """
     if "://" in corpus or Path(corpus).is_absolute():
         return
-    ignored = git(main, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", corpus)
+    ignored = run_git(main, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", corpus)
     for name in filter(None, ignored.split("\0")):
         source, target = main / name, tree / name
         if target.exists():

@@ -15,7 +15,7 @@ from pathlib import Path
 from dvc.config_schema import RelPath
 
 from flows.workspace.dvc_repo import open_repo
-from flows.workspace.git import git, repository_root, succeeds, upstream_of
+from flows.workspace.git import repository_root, run_git, succeeds, upstream_of
 from pipeline import artifacts
 from pipeline.errors import RefrainError
 
@@ -56,7 +56,7 @@ def worktree(main: Path, name: str, commit: str) -> Iterator[Path]:
     common = _common_git_folder(main)
     path, saved = common / name, common / f"{name}-checkpoints"
     _remove(main, path, saved)
-    git(main, "worktree", "add", "--quiet", "--detach", str(path), commit)
+    run_git(main, "worktree", "add", "--quiet", "--detach", str(path), commit)
     try:
         if saved.exists():
             shutil.move(saved, path / artifacts.CHECKPOINTS)
@@ -93,12 +93,12 @@ def move_branch(tree: BranchWorktree, commit: str) -> None:
     """
     checkout = _checkout_of(tree.main, tree.branch)
     if checkout:
-        git(checkout, "merge", "--quiet", "--ff-only", commit)
+        run_git(checkout, "merge", "--quiet", "--ff-only", commit)
         return
-    tip = git(tree.main, "rev-parse", f"refs/heads/{tree.branch}")
+    tip = run_git(tree.main, "rev-parse", f"refs/heads/{tree.branch}")
     if not succeeds(tree.main, "merge-base", "--is-ancestor", tip, commit):
         raise RefrainError(f"branch {tree.branch} has moved during the run: the next run starts from there")
-    git(tree.main, "update-ref", f"refs/heads/{tree.branch}", commit, tip)
+    run_git(tree.main, "update-ref", f"refs/heads/{tree.branch}", commit, tip)
 
 
 def _commit_to_start_from(main: Path, branch: str) -> str:
@@ -106,15 +106,15 @@ def _commit_to_start_from(main: Path, branch: str) -> str:
     if not succeeds(main, "rev-parse", "--verify", f"refs/heads/{branch}"):
         raise RefrainError(f"there is no branch {branch!r} in {main}: set the flow's parameter branch")
     checkout = _checkout_of(main, branch)
-    if checkout and git(checkout, "status", "--porcelain", "--untracked-files=no"):
+    if checkout and run_git(checkout, "status", "--porcelain", "--untracked-files=no"):
         raise RefrainError(f"branch {branch} has uncommitted changes in {checkout}: commit or stash them")
-    ours = git(main, "rev-parse", f"refs/heads/{branch}")
+    ours = run_git(main, "rev-parse", f"refs/heads/{branch}")
     upstream = upstream_of(main, branch)
     if not upstream:
         return ours
     remote, name = upstream
-    git(main, "fetch", "--quiet", remote, name)
-    theirs = git(main, "rev-parse", "FETCH_HEAD")
+    run_git(main, "fetch", "--quiet", remote, name)
+    theirs = run_git(main, "rev-parse", "FETCH_HEAD")
     if succeeds(main, "merge-base", "--is-ancestor", theirs, ours):
         return ours
     if succeeds(main, "merge-base", "--is-ancestor", ours, theirs):
@@ -124,13 +124,13 @@ def _commit_to_start_from(main: Path, branch: str) -> str:
 
 def _common_git_folder(main: Path) -> Path:
     """The ``.git`` that all worktrees of a repository share."""
-    return Path(git(main, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+    return Path(run_git(main, "rev-parse", "--path-format=absolute", "--git-common-dir"))
 
 
 def _checkout_of(main: Path, branch: str) -> Path | None:
     """The folder in which ``branch`` is checked out, if there is one."""
     folder = None
-    for line in git(main, "worktree", "list", "--porcelain").splitlines():
+    for line in run_git(main, "worktree", "list", "--porcelain").splitlines():
         key, _, value = line.partition(" ")
         if key == "worktree":
             folder = Path(value)
@@ -169,4 +169,4 @@ def _remove(main: Path, path: Path, saved: Path) -> None:
         shutil.rmtree(gone, ignore_errors=True)
         path.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
-    git(main, "worktree", "prune")
+    run_git(main, "worktree", "prune")

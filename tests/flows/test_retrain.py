@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.workspace.git import git
+from flows.workspace.git import run_git
 from tests.support.prefect import Api, run_flow
 from tests.support.project import Project
 
@@ -29,7 +29,7 @@ def test_accepts_and_then_rests(again: Project, api: Api) -> None:
     before, remote = metrics_of(again), with_remote(again)
     again.edit("  length: 20", "  length: 21")
     again.commit("longer samples")
-    head = git(again.folder, "rev-parse", "HEAD")
+    head = run_git(again.folder, "rev-parse", "HEAD")
 
     result = run_flow(again, "retrain")
     assert result.returncode == 0, result.stderr
@@ -37,11 +37,11 @@ def test_accepts_and_then_rests(again: Project, api: Api) -> None:
     assert run["state"]["type"] == "COMPLETED"
     tasks = api.task_runs(run["id"], {"train@gru": "Cached", "generate@gru": "Completed"})
     assert tasks["generate@gru"]["state"]["message"].startswith("ran in")
-    assert git(again.folder, "rev-parse", "HEAD~1") == head
-    message = git(again.folder, "log", "-1", "--format=%B")
+    assert run_git(again.folder, "rev-parse", "HEAD~1") == head
+    message = run_git(again.folder, "log", "-1", "--format=%B")
     assert message.startswith("Retrain: perplexity rnn +0.00%, gru +0.00%")
     assert f"gru test {before['gru']['test']['perplexity']:.1f} -> " in message
-    assert git(again.folder, "status", "--porcelain") == ""
+    assert run_git(again.folder, "status", "--porcelain") == ""
     again.run("dvc", "checkout")
     assert "up to date" in again.run("dvc", "status").stdout
     assert list(remote.rglob("*")), "data went to the default remote"
@@ -50,7 +50,7 @@ def test_accepts_and_then_rests(again: Project, api: Api) -> None:
     result = run_flow(again, "retrain")
     assert result.returncode == 0, result.stderr
     assert api.flow_runs()[0]["state"]["name"] == "Cached"
-    assert git(again.folder, "rev-parse", "HEAD~1") == head
+    assert run_git(again.folder, "rev-parse", "HEAD~1") == head
 
 
 def test_refuses_a_worse_model_and_uncommitted_changes(again: Project, api: Api) -> None:
@@ -58,7 +58,7 @@ def test_refuses_a_worse_model_and_uncommitted_changes(again: Project, api: Api)
     again.edit("  gru: {cell: gru,", "  gru: {cell: gru, train: {epochs: 1, learning_rate: 1.0e-6},")
     again.commit("a worse GRU")
     again.run("dvc", "push")
-    head, lock = git(again.folder, "rev-parse", "HEAD"), (again.folder / "dvc.lock").read_bytes()
+    head, lock = run_git(again.folder, "rev-parse", "HEAD"), (again.folder / "dvc.lock").read_bytes()
     stored = set(remote.rglob("*"))
     result = run_flow(again, "retrain")
     assert result.returncode == 1
@@ -66,10 +66,10 @@ def test_refuses_a_worse_model_and_uncommitted_changes(again: Project, api: Api)
     assert f"gru test {before['gru']['test']['perplexity']:.1f} -> " in reason
     assert "worse by more than 1.00%" in reason
     assert "rnn" not in reason
-    assert git(again.folder, "rev-parse", "HEAD") == head
+    assert run_git(again.folder, "rev-parse", "HEAD") == head
     assert (again.folder / "dvc.lock").read_bytes() == lock
     assert set(remote.rglob("*")) == stored
-    assert git(again.folder, "status", "--porcelain") == ""
+    assert run_git(again.folder, "status", "--porcelain") == ""
 
     (again.folder / "params.yaml").write_text("half an edit")
     result = run_flow(again, "retrain")
@@ -117,7 +117,7 @@ def test_refreshes_texts_from_the_catalogue_and_imports(
     (served / "notes.txt").write_text("two!", encoding="utf-8")
     result = run_flow(again, "retrain")
     assert result.returncode == 0, result.stderr
-    changed = git(again.folder, "show", "--name-only", "--format=")
+    changed = run_git(again.folder, "show", "--name-only", "--format=")
     assert "imported/notes.txt.dvc" in changed
     assert "size: 4" in (again.folder / "imported/notes.txt.dvc").read_text()
     (served / "songs.txt").write_text("另" + text, encoding="utf-8")

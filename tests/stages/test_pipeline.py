@@ -1,20 +1,14 @@
 """The whole pipeline, run by DVC in a repository of its own."""
 
 import json
-import os
-import random
 import shutil
-import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.artifacts import file_sha256
-from pipeline.tensors import read_metadata, read_tensors, write_tensors
-from tests.support.project import LONG_TRAINING, Project, stored_epoch, wait_for_checkpoint
+from tests.support.project import Project
 
 pytestmark = pytest.mark.slow
 
@@ -169,120 +163,6 @@ def test_experiments_and_diffs_between_commits(again: Project) -> None:
     assert not any(key.startswith("rnn.") for key in changed["reports/metrics.json"])
     project.run("dvc", "plots", "diff", "HEAD~1", "-o", "plots-diff")
     assert "HEAD~1" in (project.folder / "plots-diff/index.html").read_text(encoding="utf-8")
-
-
-def test_killed_trainings_go_on_to_the_same_bits(new_project: Callable[[str], Project]) -> None:
-    """kill -9 of the whole process group at random moments, until the run comes through."""
-    whole, broken = new_project("whole"), new_project("broken")
-    for project in (whole, broken):
-        for old, new in LONG_TRAINING:
-            project.edit(old, new)
-        project.run("dvc", "repro", "encode_corpus")
-    whole.run("dvc", "repro", "train@gru")
-    moments = random.Random(4)
-    for _ in range(3):
-        started = time.time()
-        process = broken.start("dvc", "repro", "train@gru")
-        wait_for_checkpoint(broken, started)
-        time.sleep(moments.uniform(0, 0.3))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert stored_epoch(broken) < 120, "the training was over before it was killed"
-    output = broken.run("dvc", "repro", "train@gru")
-    assert "going on from its checkpoint" in output.stderr
-    ours, theirs = broken.hashes("gru"), whole.hashes("gru")
-    assert "models/gru.safetensors" in ours
-    assert ours == theirs
-
-
-def test_terminated_training_says_so_and_goes_on(project: Project) -> None:
-    for old, new in LONG_TRAINING:
-        project.edit(old, new)
-    project.edit("checkpoint_seconds: 0.2", "checkpoint_seconds: 1000.0")
-    project.stage("build_vocab")
-    project.stage("encode_corpus")
-    process = project.start("python", "-m", "pipeline.stages.train", "gru")
-    assert process.stdout is not None
-    assert "epoch 50/120" in process.stdout.readline()
-    process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=20)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert "gru: stopped by SIGTERM in epoch" in output
-    assert (project.folder / ".checkpoints/gru.safetensors").exists()
-    assert not (project.folder / "models/gru.safetensors").exists()
-    assert "going on from its checkpoint" in project.stage("train", "gru").stderr
-    resumed = project.hashes("gru")
-    (project.folder / ".checkpoints/gru.safetensors").unlink()
-    project.stage("train", "gru")
-    assert "models/gru.safetensors" in resumed
-    assert project.hashes("gru") == resumed
-    project.edit("learning_rate: 0.01", "learning_rate: 0.02")
-    process = project.start("python", "-m", "pipeline.stages.train", "gru")
-    assert process.stdout is not None
-    assert "starting from scratch" in process.stdout.readline()
-    process.kill()
-    process.communicate()
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "stage", "message"),
-    [
-        ("epochs: 4", "epochs: 0", "build_vocab", "params.yaml: train.epochs: 0 is wrong"),
-        ("path: data/raw/lyrics.txt", "path: data/raw/none.txt", "build_vocab", "does not exist"),
-        (
-            "{train: 0.8, valid: 0.1, test: 0.1}",
-            "{train: 1.0e-9, valid: 0.999999999, test: 0.0}",
-            "build_vocab",
-            "the training split of a text of 3000 character(s) is empty",
-        ),
-        (
-            "[分开, 不分开]",
-            "[Qx]",
-            "build_vocab",
-            "generate.prefixes: prefix 'Qx': not in the vocabulary: 'Q' (U+0051)",
-        ),
-        ("vocab: {unk: true", "vocab: {unk: false", "encode_corpus", "not in the vocabulary"),
-        ("device: cpu", "device: cuda:9", "train", "runtime.device: 'cuda:9' is not on this machine"),
-        ("batch_size: 8", "batch_size: 2000", "train", "lower train.batch_size"),
-    ],
-)
-def test_bad_input_is_one_line_and_a_status(
-    project: Project, old: str, new: str, stage: str, message: str
-) -> None:
-    project.edit(old, new)
-    if message.startswith("generate"):
-        project.edit("allow_unk: true", "allow_unk: false")
-    before = {"build_vocab": [], "encode_corpus": ["build_vocab"], "train": ["build_vocab", "encode_corpus"]}
-    for name in before[stage]:
-        project.stage(name)
-    arguments = ["gru"] if stage == "train" else []
-    result = project.stage(stage, *arguments, check=False)
-    assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("error: ")
-    assert message in line
-    debugged = project.stage(stage, *arguments, "--debug", check=False)
-    assert "Traceback" in debugged.stderr
-
-
-def test_model_of_weights_that_are_not_numbers_is_one_line(again: Project) -> None:
-    path = again.folder / "models/gru.safetensors"
-    weights = read_tensors(path)
-    weights["decoder.bias"][0] = float("nan")
-    write_tensors(path, weights, read_metadata(path))
-    result = again.stage("evaluate", "gru", check=False)
-    assert result.returncode == 1
-    assert "error: models/gru.safetensors: the model's loss on this text is not finite" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_text_changed_between_stages_is_noticed(project: Project) -> None:
-    project.stage("build_vocab")
-    path = project.folder / "data/raw/lyrics.txt"
-    path.write_text(path.read_text(encoding="utf-8") + "多\n", encoding="utf-8")
-    result = project.stage("encode_corpus", check=False)
-    assert "changed while the pipeline ran: run `dvc repro` again" in result.stderr
-    assert not (project.folder / "data/encoded").exists()
 
 
 def test_people_can_sample_from_the_command_line(finished: Project) -> None:

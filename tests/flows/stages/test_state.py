@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.stages.state import commit_state, take_results
-from flows.workspace.git import git
+from flows.workspace.git import run_git
 from flows.workspace.shared_ref import SharedRef
 from pipeline.errors import RefrainError
 from tests.support.project import Project
@@ -32,11 +32,11 @@ def test_a_state_has_what_stages_read_as_it_is_and_nothing_else(again: Project, 
     before = again.run("git", "status", "--porcelain=v2").stdout
     commit = commit_state(again.folder)
     assert again.run("git", "status", "--porcelain=v2").stdout == before, "nobody's index is touched"
-    assert git(again.folder, "rev-parse", "HEAD") == git(other.folder, "rev-parse", "HEAD")
+    assert run_git(again.folder, "rev-parse", "HEAD") == run_git(other.folder, "rev-parse", "HEAD")
     fetched(other, again, commit)
     assert again.run("git", "for-each-ref", "refs/refrain").stdout == "", "and no ref is left"
 
-    git(other.folder, "checkout", "-q", commit)
+    run_git(other.folder, "checkout", "-q", commit)
     tracked = again.run("git", "ls-files", "-z").stdout.split("\0")
     gone = {"reports/metrics.json", "data/.gitignore"}
     names = {name for name in tracked if name} - gone | {"pipeline/new.bin", "pipeline/text.txt"}
@@ -68,7 +68,7 @@ def other(again: Project, tmp_path: Path) -> Project:
 def results_of(other: Project) -> str:
     """A commit of what a clone has, pushed to the project that it is a clone of."""
     commit = commit_state(other.folder)
-    git(other.folder, "push", "-q", "origin", f"{commit}:{REF}")
+    run_git(other.folder, "push", "-q", "origin", f"{commit}:{REF}")
     return commit
 
 
@@ -101,10 +101,10 @@ def test_results_of_another_stage_change_nothing(
 
 def git_commit_of(other: Project) -> str:
     """All that is in the clone, pushed to the project, past DVC, which might refuse it."""
-    git(other.folder, "add", "--all")
-    git(other.folder, "commit", "-q", "-m", "made up")
-    git(other.folder, "push", "-q", "origin", f"HEAD:{REF}")
-    return git(other.folder, "rev-parse", "HEAD")
+    run_git(other.folder, "add", "--all")
+    run_git(other.folder, "commit", "-q", "-m", "made up")
+    run_git(other.folder, "push", "-q", "origin", f"HEAD:{REF}")
+    return run_git(other.folder, "rev-parse", "HEAD")
 
 
 def refused(project: Project, commit: str, message: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.workspace.git import git
+from flows.workspace.git import run_git
 from flows.workspace.shared_ref import SharedRef, find_ref, shared_remote
 from pipeline.errors import RefrainError, TransientError
 from tests.support.project import Project
@@ -25,7 +25,7 @@ def clone(repository: Project, tmp_path: Path) -> Project:
 
 
 def head(project: Project) -> str:
-    return git(project.folder, "rev-parse", "HEAD")
+    return run_git(project.folder, "rev-parse", "HEAD")
 
 
 @pytest.mark.parametrize("remote", [None, "origin"])
@@ -61,7 +61,7 @@ def test_a_ref_moves_only_from_where_it_was(repository: Project, clone: Project,
     second = head(clone)
     clone.run("git", "commit", "-q", "--allow-empty", "-m", "third")
     third = head(clone)
-    git(repository.folder, "fetch", "-q", str(clone.folder), "main")
+    run_git(repository.folder, "fetch", "-q", str(clone.folder), "main")
     ref.write(first)
     ref.move(first, second)
     with pytest.raises(RefrainError):
@@ -86,7 +86,7 @@ def test_a_worker_takes_only_refs_that_its_clone_or_a_remote_of_it_has(
     for name, wrong in (("--upload-pack=x", commit), ("refs/heads/main", commit), (NAME, "HEAD")):
         with pytest.raises(RefrainError, match="is not the state of a run"):
             find_ref(clone.folder, name, wrong)
-    git(clone.folder, "remote", "set-url", "origin", str(clone.folder / "nowhere"))
+    run_git(clone.folder, "remote", "set-url", "origin", str(clone.folder / "nowhere"))
     with pytest.raises(TransientError, match="git ls-remote: "):
         find_ref(clone.folder, NAME, commit)
 
@@ -94,16 +94,16 @@ def test_a_worker_takes_only_refs_that_its_clone_or_a_remote_of_it_has(
 def test_the_remote_that_machines_share(clone: Project) -> None:
     folder = clone.folder
     assert shared_remote(folder, "main") == "origin"
-    git(folder, "remote", "add", "team", "https://example.org/team")
+    run_git(folder, "remote", "add", "team", "https://example.org/team")
     assert shared_remote(folder, "main") == "origin"
-    git(folder, "config", "branch.main.remote", "team")
+    run_git(folder, "config", "branch.main.remote", "team")
     assert shared_remote(folder, "main") == "team"
     assert shared_remote(folder, "") == "origin", "no branch is checked out"
-    git(folder, "remote", "remove", "origin")
+    run_git(folder, "remote", "remove", "origin")
     assert shared_remote(folder, "main") == "team", "the only one"
-    git(folder, "remote", "add", "other", "https://example.org/other")
+    run_git(folder, "remote", "add", "other", "https://example.org/other")
     with pytest.raises(RefrainError, match=r"which git remote the machines share \(other, team\)"):
         shared_remote(folder, "")
     for name in ("team", "other"):
-        git(folder, "remote", "remove", name)
+        run_git(folder, "remote", "remove", name)
     assert shared_remote(folder, "main") is None

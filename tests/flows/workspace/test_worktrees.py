@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.workspace.git import git
+from flows.workspace.git import run_git
 from flows.workspace.worktrees import branch_worktree, move_branch
 from pipeline.errors import RefrainError
 from tests.support.project import ROOT, Project
@@ -24,9 +24,9 @@ def repository(new_project: Callable[[str], Project]) -> Project:
 
 def commit_in(path: Path, name: str) -> str:
     (path / name).write_text(name)
-    git(path, "add", name)
-    git(path, "commit", "-q", "-m", name)
-    return git(path, "rev-parse", "HEAD")
+    run_git(path, "add", name)
+    run_git(path, "commit", "-q", "-m", name)
+    return run_git(path, "rev-parse", "HEAD")
 
 
 def test_users_files_are_not_touched_and_the_branch_moves_when_told(repository: Project) -> None:
@@ -34,24 +34,24 @@ def test_users_files_are_not_touched_and_the_branch_moves_when_told(repository: 
     with branch_worktree(repository.folder, "main") as tree:
         assert not (tree.path / "mine.txt").exists()
         new = commit_in(tree.path, "new.txt")
-        assert git(repository.folder, "rev-parse", "main") == tree.base
+        assert run_git(repository.folder, "rev-parse", "main") == tree.base
         move_branch(tree, new)
-    assert git(repository.folder, "rev-parse", "main") == new
+    assert run_git(repository.folder, "rev-parse", "main") == new
     assert (repository.folder / "new.txt").exists()
     assert (repository.folder / "mine.txt").read_text() == "not in git"
     assert not tree.path.exists()
-    assert len(git(repository.folder, "worktree", "list").splitlines()) == 1
+    assert len(run_git(repository.folder, "worktree", "list").splitlines()) == 1
 
 
 def test_branch_that_is_not_checked_out_moves_too_unless_it_has_moved(repository: Project) -> None:
-    git(repository.folder, "switch", "-q", "-c", "work")
+    run_git(repository.folder, "switch", "-q", "-c", "work")
     with branch_worktree(repository.folder, "main") as tree:
         move_branch(tree, commit_in(tree.path, "one.txt"))
-    assert git(repository.folder, "show", "main:one.txt") == "one.txt"
+    assert run_git(repository.folder, "show", "main:one.txt") == "one.txt"
     with branch_worktree(repository.folder, "main") as tree:
         new = commit_in(tree.path, "two.txt")
         commit_in(repository.folder, "three.txt")
-        git(repository.folder, "branch", "-f", "main", "work")
+        run_git(repository.folder, "branch", "-f", "main", "work")
         with pytest.raises(RefrainError, match="branch main has moved during the run"):
             move_branch(tree, new)
 
@@ -60,7 +60,7 @@ def test_dirty_branch_stops_it(repository: Project) -> None:
     (repository.folder / "params.yaml").write_text("changed")
     with pytest.raises(RefrainError, match=r"main has uncommitted changes in .*: commit or stash them"):
         branch_worktree(repository.folder, "main").__enter__()
-    git(repository.folder, "switch", "-q", "-c", "work")
+    run_git(repository.folder, "switch", "-q", "-c", "work")
     with branch_worktree(repository.folder, "main"):
         pass  # the changes belong to another branch
 
@@ -71,13 +71,13 @@ def test_unknown_branch_is_one_line(repository: Project) -> None:
 
 
 def test_upstream_ahead_is_where_it_starts_and_diverged_stops_it(repository: Project, tmp_path: Path) -> None:
-    git(tmp_path, "clone", "-q", "--bare", str(repository.folder), "origin.git")
-    git(tmp_path, "clone", "-q", "origin.git", "other")
-    git(repository.folder, "remote", "add", "origin", str(tmp_path / "origin.git"))
-    git(repository.folder, "fetch", "-q", "origin")
-    git(repository.folder, "branch", "-q", "-u", "origin/main")
+    run_git(tmp_path, "clone", "-q", "--bare", str(repository.folder), "origin.git")
+    run_git(tmp_path, "clone", "-q", "origin.git", "other")
+    run_git(repository.folder, "remote", "add", "origin", str(tmp_path / "origin.git"))
+    run_git(repository.folder, "fetch", "-q", "origin")
+    run_git(repository.folder, "branch", "-q", "-u", "origin/main")
     theirs = commit_in(tmp_path / "other", "theirs.txt")
-    git(tmp_path / "other", "push", "-q")
+    run_git(tmp_path / "other", "push", "-q")
     with branch_worktree(repository.folder, "main") as tree:
         assert tree.base == theirs
     commit_in(repository.folder, "ours.txt")

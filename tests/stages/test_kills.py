@@ -1,0 +1,66 @@
+"""Trainings that are killed or stopped go on to the same bits, run by DVC and by hand."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.project import LONG_TRAINING, Project, stored_epoch, wait_for_checkpoint
+
+pytestmark = pytest.mark.slow
+
+
+def test_killed_trainings_go_on_to_the_same_bits(new_project: Callable[[str], Project]) -> None:
+    """kill -9 of the whole process group at random moments, until the run comes through."""
+    whole, broken = new_project("whole"), new_project("broken")
+    for project in (whole, broken):
+        for old, new in LONG_TRAINING:
+            project.edit(old, new)
+        project.run("dvc", "repro", "encode_corpus")
+    whole.run("dvc", "repro", "train@gru")
+    moments = random.Random(4)
+    for _ in range(3):
+        started = time.time()
+        process = broken.start("dvc", "repro", "train@gru")
+        wait_for_checkpoint(broken, started)
+        time.sleep(moments.uniform(0, 0.3))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert stored_epoch(broken) < 120, "the training was over before it was killed"
+    output = broken.run("dvc", "repro", "train@gru")
+    assert "going on from its checkpoint" in output.stderr
+    ours, theirs = broken.hashes("gru"), whole.hashes("gru")
+    assert "models/gru.safetensors" in ours
+    assert ours == theirs
+
+
+def test_terminated_training_says_so_and_goes_on(project: Project) -> None:
+    for old, new in LONG_TRAINING:
+        project.edit(old, new)
+    project.edit("checkpoint_seconds: 0.2", "checkpoint_seconds: 1000.0")
+    project.stage("build_vocab")
+    project.stage("encode_corpus")
+    process = project.start("python", "-m", "pipeline.stages.train", "gru")
+    assert process.stdout is not None
+    assert "epoch 50/120" in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "gru: stopped by SIGTERM in epoch" in output
+    assert (project.folder / ".checkpoints/gru.safetensors").exists()
+    assert not (project.folder / "models/gru.safetensors").exists()
+    assert "going on from its checkpoint" in project.stage("train", "gru").stderr
+    resumed = project.hashes("gru")
+    (project.folder / ".checkpoints/gru.safetensors").unlink()
+    project.stage("train", "gru")
+    assert "models/gru.safetensors" in resumed
+    assert project.hashes("gru") == resumed
+    project.edit("learning_rate: 0.01", "learning_rate: 0.02")
+    process = project.start("python", "-m", "pipeline.stages.train", "gru")
+    assert process.stdout is not None
+    assert "starting from scratch" in process.stdout.readline()
+    process.kill()
+    process.communicate()
