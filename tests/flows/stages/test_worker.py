@@ -12,5 +12,5 @@ def test_a_worker_with_other_versions_than_the_runs_does_not_run_its_stages(proj
     path = project.folder / "constraints.txt"
     text = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r"^torch==.*", "torch==0.0.1", text, flags=re.MULTILINE), encoding="utf-8")
-    with pytest.raises(RefrainError, match=r"^torch .* is installed, and constraints.txt pins 0\.0\.1: "):
+    with pytest.raises(RefrainError, match=r"^torch .* is installed, but constraints.txt pins 0\.0\.1: "):
         run_in_worktree(Programs(project.folder), project.folder, "train@gru", force=False)
