@@ -146,7 +146,8 @@ def commit_folder(folder: Path, untracked: Collection[str], left_out: Collection
     """
     with tempfile.TemporaryDirectory() as temporary:
         index = Path(temporary) / "index"
-        shutil.copy(run_git(folder, "rev-parse", "--path-format=absolute", "--git-path", "index"), index)
+        # With its time: git re-reads files that are as young as its index, whatever their own times say.
+        shutil.copy2(run_git(folder, "rev-parse", "--path-format=absolute", "--git-path", "index"), index)
         variables = {**AUTHOR, "GIT_INDEX_FILE": str(index), "GIT_LITERAL_PATHSPECS": "1"}
         run = partial(run_git, folder, variables=variables)
         changed = run("ls-files", "-z", "--modified").split("\0")

@@ -108,6 +108,19 @@ def test_stages_run_in_the_clones_of_their_pools(
         assert locks == {f"refrain-{slug(name)}.lock" for name in ran}
 
 
+@pytest.mark.usefixtures("api")
+def test_a_text_that_dvc_has_reaches_the_worker(home: Project, tmp_path: Path) -> None:
+    texts = Project(tmp_path / "texts", clone_of=home)
+    raw = home.folder / "data/raw"
+    (raw / "mine.txt").write_bytes((raw / "lyrics.txt").read_bytes() + b"\r\n")
+    home.run("dvc", "add", "data/raw/mine.txt")
+    home.edit("path: data/raw/lyrics.txt", "path: data/raw/mine.txt")
+    with worker(texts, "cpu"):
+        result = run_flow(home, "reproduce", "encode_corpus", "--pool", "text=cpu")
+    assert result.returncode == 0, result.stderr
+    assert "up to date" in home.run("dvc", "status", "encode_corpus").stdout
+
+
 def test_a_cancelled_run_cancels_its_remote_stages_and_the_next_goes_on(
     home: Project, api: Api, tmp_path: Path
 ) -> None:

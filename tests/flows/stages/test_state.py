@@ -1,5 +1,6 @@
 """A folder's state, and a stage's results, as commits: without Prefect."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,17 @@ def test_a_state_has_what_stages_read_as_it_is_and_nothing_else(again: Project, 
     assert set(filter(None, other.run("git", "ls-files", "-z").stdout.split("\0"))) == names
     for name in names:
         assert (other.folder / name).read_bytes() == (again.folder / name).read_bytes(), name
+
+
+def test_a_change_within_a_second_of_the_commit_is_not_missed(again: Project) -> None:
+    params, index = again.folder / "params.yaml", again.folder / ".git/index"
+    run_git(again.folder, "config", "core.trustctime", "false")
+    run_git(again.folder, "update-index", "-q", "--refresh")  # the fixture has copied the files
+    before = params.stat()
+    again.edit("seed: 1", "seed: 2")  # as many bytes
+    for path in (params, index):
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "seed: 2" in run_git(again.folder, "show", f"{commit_state(again.folder)}:params.yaml")
 
 
 def test_a_state_that_is_too_large_for_git_is_refused(again: Project) -> None:
