@@ -1,6 +1,7 @@
 """Fixtures for all tests. Nothing here or in a test touches the user's home."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import fsspec
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
 from tests.support.project import Project
@@ -116,9 +118,24 @@ def web(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
     """A project after `dvc repro`, results committed. Tests leave it as it is."""
-    project = Project(tmp_path_factory.mktemp("finished"))
+    folder = tmp_path_factory.mktemp("finished")
+    if worker_id == "master":
+        return make_finished(folder)
+    shared = tmp_path_factory.getbasetemp().parent / "finished"  # made once for all workers
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            part = shared.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            make_finished(part)
+            part.rename(shared)
+    return Project(folder, copy_of=shared)
+
+
+def make_finished(folder: Path) -> Project:
+    project = Project(folder)
     project.run("dvc", "repro")
     project.commit("results")
     return project

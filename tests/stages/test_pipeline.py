@@ -109,16 +109,6 @@ def test_forced_training_begins_anew_also_where_nothing_ran_after_it(again: Proj
     assert "going on from its checkpoint" in again.run(*forced).stderr
 
 
-def test_lstm_is_a_change_of_params_alone_and_retrains_nothing_else(again: Project) -> None:
-    again.edit("generate:\n", "  lstm: {cell: lstm, hidden_size: 8, num_layers: 1}\ngenerate:\n")
-    output = again.run("dvc", "repro").stdout
-    for stage in ("train", "evaluate", "generate"):
-        assert f"Running stage '{stage}@lstm'" in output
-        assert f"Stage '{stage}@gru' didn't change" in output
-    metrics = json.loads((again.folder / "reports/metrics.json").read_text(encoding="utf-8"))
-    assert "lstm" in metrics
-
-
 def test_model_taken_out_of_params_leaves_nothing_behind(again: Project) -> None:
     """Also dvc.lock is then what another clone would get."""
     again.edit("  rnn: {cell: rnn, hidden_size: 16, num_layers: 1}\n", "")

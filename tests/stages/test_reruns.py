@@ -1,6 +1,7 @@
 """What runs again, and what does not, in a real DVC repository."""
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Callable
@@ -61,6 +62,8 @@ def test_a_new_model_is_trained_evaluated_and_sampled_alone(again: Project) -> N
     again.edit("generate:\n", "  lstm: {cell: lstm, hidden_size: 8, num_layers: 1}\ngenerate:\n")
     expected = {f"{stage}@lstm" for stage in ("train", "evaluate", "generate")} | {"report"}
     assert ran(again.run("dvc", "repro").stdout) == expected
+    metrics = json.loads((again.folder / "reports/metrics.json").read_text(encoding="utf-8"))
+    assert "lstm" in metrics
 
 
 def test_clean_clones_are_quiet(again: Project) -> None:
@@ -81,6 +84,7 @@ def test_a_text_of_the_catalogue_is_there_in_experiments(
         "  normalize: lyrics\n  licence: CC0\n"
     )
     project.edit("path: data/raw/lyrics.txt", "path: data/raw/song.txt")
+    project.edit("  rnn: {cell: rnn, hidden_size: 16, num_layers: 1}\n", "")
     project.commit("another text")
     environment = {**os.environ, "REFRAIN_CORPORA": str(tmp_path)}
     project.run("refrain", "fetch", "song", env=environment)

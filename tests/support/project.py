@@ -60,11 +60,12 @@ class Project:
     """A git and DVC repository of its own, holding this project's code."""
 
     def __init__(
-        self, folder: Path, copy_of: "Project | None" = None, clone_of: "Project | str | None" = None
+        self, folder: Path, copy_of: "Project | Path | None" = None, clone_of: "Project | str | None" = None
     ) -> None:
         self.folder = folder
         if copy_of:
-            shutil.copytree(copy_of.folder, folder, dirs_exist_ok=True)
+            source = copy_of.folder if isinstance(copy_of, Project) else copy_of
+            shutil.copytree(source, folder, dirs_exist_ok=True)
             return
         if clone_of:
             source = clone_of.folder if isinstance(clone_of, Project) else clone_of

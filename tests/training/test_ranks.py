@@ -103,6 +103,7 @@ def on_two(new_project: Callable[[str], Project]) -> Project:
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_stopped_and_killed_ranks_go_on_to_the_same_result(on_two: Project) -> None:
     on_two.stage("train", "gru")
     whole = on_two.hashes("gru")

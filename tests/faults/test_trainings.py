@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.project import LONG_TRAINING, Project, stored_epoch, wait_for_checkpoint
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 
 def test_killed_trainings_go_on_to_the_same_bits(new_project: Callable[[str], Project]) -> None:
