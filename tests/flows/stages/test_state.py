@@ -1,6 +1,7 @@
 """A folder's state, and a stage's results, as commits: without Prefect."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,16 +65,33 @@ def test_a_state_that_is_too_large_for_git_is_refused(again: Project) -> None:
         commit_state(again.folder)
 
 
+@pytest.fixture(scope="module")
+def pair(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a project, and a clone of it that has trained the larger GRU that both ask for."""
+    folder = tmp_path_factory.mktemp("pair")
+    project = Project(folder / "again", copy_of=finished)
+    project.run("dvc", "remote", "add", "--default", "store", "../remote")
+    project.commit("remote")
+    clone = Project(folder / "other", clone_of=project)
+    for each in (project, clone):
+        each.edit("hidden_size: 16, num_layers: 2", "hidden_size: 20, num_layers: 2")
+    clone.run("dvc", "repro", "train@gru")
+    clone.run("dvc", "push")
+    return folder
+
+
 @pytest.fixture
-def other(again: Project, tmp_path: Path) -> Project:
-    """A clone that has trained a larger GRU than the project, which asks for it, too."""
-    again.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "remote"))
-    again.commit("remote")
-    other = Project(tmp_path / "other", clone_of=again)
-    for project in (again, other):
-        project.edit("hidden_size: 16, num_layers: 2", "hidden_size: 20, num_layers: 2")
-    other.run("dvc", "repro", "train@gru")
-    other.run("dvc", "push")
+def home(pair: Path, tmp_path: Path) -> Project:
+    """The project of the pair, to be changed."""
+    shutil.copytree(pair / "remote", tmp_path / "remote")
+    return Project(tmp_path / "home", copy_of=pair / "again")
+
+
+@pytest.fixture
+def other(pair: Path, home: Project, tmp_path: Path) -> Project:
+    """The clone of the pair, to be changed."""
+    other = Project(tmp_path / "other", copy_of=pair / "other")
+    run_git(other.folder, "remote", "set-url", "origin", str(home.folder))
     return other
 
 
@@ -84,15 +102,13 @@ def results_of(other: Project) -> str:
     return commit
 
 
-def test_results_travel_with_their_entry_in_dvc_lock(again: Project, other: Project) -> None:
-    (again.folder / "reports/train/gru/plots/metrics/left.tsv").write_text("of the run before")
-    take_results(again.folder, "train@gru", results_of(other))
-    again.run("dvc", "pull", "--force", "train@gru")
-    assert again.hashes("gru").items() >= other.hashes("gru").items()
-    assert "up to date" in again.run("dvc", "status", "train@gru").stdout
-    assert (
-        again.run("git", "status", "--porcelain").stdout == other.run("git", "status", "--porcelain").stdout
-    )
+def test_results_travel_with_their_entry_in_dvc_lock(home: Project, other: Project) -> None:
+    (home.folder / "reports/train/gru/plots/metrics/left.tsv").write_text("of the run before")
+    take_results(home.folder, "train@gru", results_of(other))
+    home.run("dvc", "pull", "--force", "train@gru")
+    assert home.hashes("gru").items() >= other.hashes("gru").items()
+    assert "up to date" in home.run("dvc", "status", "train@gru").stdout
+    assert home.run("git", "status", "--porcelain").stdout == other.run("git", "status", "--porcelain").stdout
 
 
 @pytest.mark.parametrize(
@@ -104,11 +120,11 @@ def test_results_travel_with_their_entry_in_dvc_lock(again: Project, other: Proj
     ],
 )
 def test_results_of_another_stage_change_nothing(
-    again: Project, other: Project, file: str, old: str, new: str, message: str
+    home: Project, other: Project, file: str, old: str, new: str, message: str
 ) -> None:
     text = (other.folder / file).read_text(encoding="utf-8")
     (other.folder / file).write_text(text.replace(old, new), encoding="utf-8")
-    refused(again, git_commit_of(other), message)
+    refused(home, git_commit_of(other), message)
 
 
 def git_commit_of(other: Project) -> str:
@@ -127,15 +143,15 @@ def refused(project: Project, commit: str, message: str) -> None:
     assert project.hashes() == hashes
 
 
-def test_results_that_are_no_plain_files_or_no_digests_change_nothing(again: Project, other: Project) -> None:
+def test_results_that_are_no_plain_files_or_no_digests_change_nothing(home: Project, other: Project) -> None:
     metrics = other.folder / "reports/train/gru/metrics.json"
     content = metrics.read_bytes()
     metrics.unlink()
     metrics.symlink_to("/etc/passwd")
-    refused(again, git_commit_of(other), "is no plain file")
+    refused(home, git_commit_of(other), "is no plain file")
     metrics.unlink()
     metrics.write_bytes(content)
     lock = (other.folder / "dvc.lock").read_text(encoding="utf-8")
     start = lock.index("md5: ", lock.index("models/gru.safetensors", lock.index("train@gru:"))) + 5
     (other.folder / "dvc.lock").write_text(lock[:start] + "25/../../../secret.txt" + lock[start + 32 :])
-    refused(again, git_commit_of(other), "name a digest that is none")
+    refused(home, git_commit_of(other), "name a digest that is none")
