@@ -124,9 +124,11 @@ def without_nulls(values: Any) -> Any:
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each key whose value differs."""
+    """A line for each key whose value differs, and for each model that is gone."""
+    gone = {f"models.{name}" for name in before.get("models", {}).keys() - after.get("models", {}).keys()}
+    yield from (f"{name}: removed" for name in sorted(gone))
     old, new = dict(flattened(before)), dict(flattened(after))
     for key in dict.fromkeys([*old, *new]):
-        if old.get(key) != new.get(key):
+        if old.get(key) != new.get(key) and ".".join(key.split(".")[:2]) not in gone:
             values = (str(side[key]) if key in side else "default" for side in (old, new))
             yield f"{key}: {' -> '.join(values)}"

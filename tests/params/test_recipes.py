@@ -56,6 +56,7 @@ def test_comments_and_the_users_own_sections_stay_and_changes_are_told(shipped: 
         assert kept in text
     assert "corpus.path: data/raw/lyrics.txt -> data/raw/tinyshakespeare.txt" in said
     assert "train.epochs: 72 -> 5" in said
+    assert "models.rnn: removed" in said
     assert said[-1] == "next: fetch the text data/raw/tinyshakespeare.txt: `refrain texts` shows its name"
 
 
