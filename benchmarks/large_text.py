@@ -53,8 +53,9 @@ def write_params(folder: Path, text: Path, workers: int) -> None:
 
 
 def run_stage(stage: str, folder: Path) -> dict[str, float]:
-    """Seconds of a stage, and its memory: of its largest process what is resident, and of all processes
-    together, where what they share counts once.
+    """Seconds of a stage, the resident memory of its largest process, and the memory of all its processes.
+
+    Memory that processes share counts once.
 
     Raises :class:`RefrainError` if it fails.
     """

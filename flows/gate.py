@@ -23,7 +23,7 @@ class GateParams(Section):
 
 
 def read_gate(params: Params) -> GateParams:
-    """The gate's section of the parameters; :class:`RefrainError` that names what is wrong in it."""
+    """Read the section ``gate``. Raise :class:`RefrainError` that names what is wrong in it."""
     try:
         return GateParams.model_validate(params.gate)
     except ValidationError as error:
@@ -41,7 +41,7 @@ class Comparison:
 
     @property
     def change(self) -> float:
-        """Relative change; infinite where one of the two is missing or no number."""
+        """Relative change; infinite where one of the two is missing or not a number."""
         if self.before is None or self.after is None or math.isnan(self.after):
             return math.inf
         return self.after / self.before - 1
@@ -66,17 +66,17 @@ def compare(before: Metrics, after: Metrics) -> list[Comparison]:
 def refusals(comparisons: list[Comparison], max_regression: float) -> list[str]:
     """Why the new figures are refused, a line for each reason; empty if they are accepted.
 
-    A figure is refused if it is missing, if it is no number, or if it is above the accepted one by more than
-    ``max_regression`` (0.01: one per cent). A new model is accepted with any figure.
+    A figure is refused if it is missing, if it is not a number, or if it is above the accepted one by more
+    than ``max_regression`` (0.01: one per cent). A new model is accepted with any figure.
     """
     if not comparisons:
-        return ["there is no held-out perplexity to go by: give corpus.split.valid or test more than 0"]
+        return ["there is no held-out perplexity to compare: give corpus.split.valid or test more than 0"]
     reasons = []
     for pair in comparisons:
         if pair.after is None:
             reasons.append(f"{pair}: the new figure is missing")
         elif not math.isfinite(pair.after):
-            reasons.append(f"{pair}: the new figure is no number")
+            reasons.append(f"{pair}: the new figure is not a number")
         elif pair.before is not None and pair.after > pair.before * (1 + max_regression):
             reasons.append(f"{pair}: worse by more than {max_regression:.2%}")
     return reasons

@@ -10,13 +10,12 @@ import json
 from pathlib import Path
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.gate import Comparison, compare, read_gate, refusals
 from flows.server.command_line import add_pool_option, run_as_program
-from flows.server.publish import publish_results
+from flows.server.publish import publish_gate, publish_results
 from flows.server.states import completed, states_from_errors, step
 from flows.stages.tasks import run_stages
 from flows.workspace.dvc_repo import has_remote, open_repo
@@ -27,7 +26,7 @@ from flows.workspace.worktrees import BranchWorktree, branch_worktree, move_bran
 from pipeline import artifacts
 from pipeline.errors import RefrainError
 from pipeline.params.load import PARAMS_FILE, load_params
-from pipeline.reporting.tables import Metrics, format_perplexity, read_json
+from pipeline.reporting.tables import Metrics, read_json
 
 
 @flow(name="retrain")
@@ -43,7 +42,8 @@ def retrain(
     If a model's held-out perplexity is worse than the last commit's by more than ``gate.max_regression`` of
     ``params.yaml``, the run fails and changes nothing. Otherwise the result is one commit on the branch; its
     data go to the default DVC remote, if there is one, and with ``push`` the commit goes to the branch's
-    upstream. ``pools`` names work pools of other machines, as in the flow ``reproduce``.
+    upstream. If nothing has changed, there is no commit. ``pools`` names work pools of other machines, as in
+    the flow ``reproduce``.
     """
     with branch_worktree(Path.cwd(), branch) as tree:
         return retrain_in(tree, push, max_parallel, pools or {})
@@ -64,7 +64,7 @@ def retrain_in(
         check_gate(comparisons, max_regression)
         commit_results(tree, comparisons)
     store_data(tree)
-    if push:
+    if is_changed and push:
         push_commit(tree)  # before the branch moves: if its upstream refuses, later runs can still start
     if not is_changed:
         return completed([])
@@ -108,16 +108,7 @@ def check_gate(comparisons: list[Comparison], max_regression: float) -> None:
 
     Raises :class:`RefrainError` with the reasons if they are refused.
     """
-    rows = [
-        {
-            "model": pair.model,
-            "split": pair.split,
-            "accepted": "" if pair.before is None else format_perplexity(pair.before),
-            "new": "" if pair.after is None else format_perplexity(pair.after),
-        }
-        for pair in comparisons
-    ]
-    create_table_artifact(rows, key="gate", description=f"at most {max_regression:.2%} worse is accepted")
+    publish_gate(comparisons, max_regression)
     reasons = refusals(comparisons, max_regression)
     if reasons:
         raise RefrainError("; ".join(reasons))

@@ -8,33 +8,18 @@ Python 3.11 to 3.14.
 
 import ast
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pipeline.errors import RefrainError
+from pipeline.versions import COMPUTING_PACKAGES, installed_version
 
 ROOT = Path(__file__).resolve().parents[1]
 """The project's folder, which contains its top-level packages."""
 
-COMPUTING_PACKAGES = {
-    "torch": "torch",
-    "numpy": "numpy",
-    "pyarrow": "pyarrow",
-    "safetensors": "safetensors",
-    "regex": "regex",  # decides which characters are letters
-    "altair": "altair",
-    "vl_convert": "vl-convert-python",
-}
-"""Packages whose version can change a result: the name to import, and the name to install."""
-
 DATA_SUFFIXES = {".j2", ".html", ".css", ".js"}
 """Suffixes of the files that belong to the code of a package, besides ``.py``."""
-
-CONSTRAINTS = Path("constraints.txt")
 
 _UNUSED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores"}
 
@@ -82,36 +67,6 @@ def package_versions(modules: Iterable[Module]) -> dict[str, str]:
     return {name: installed_version(name) for name in names}
 
 
-@cache
-def installed_version(package: str) -> str:
-    """The version of an installed package, or ``none`` if it is not installed.
-
-    The local label is dropped: ``2.13.0+cpu`` and ``2.13.0`` are the same version of PyTorch, built for
-    different devices.
-    """
-    try:
-        return version(package).partition("+")[0]
-    except PackageNotFoundError:
-        return "none"
-
-
-def check_versions(constraints: Path = CONSTRAINTS) -> None:
-    """Raise :class:`RefrainError` if a computing package is not installed in its pinned version.
-
-    DVC tracks the pins, not the installed packages, so it attributes all results to the pinned versions.
-    """
-    if not constraints.exists():
-        return
-    pinned = dict(re.findall(r"^([\w.-]+)==([\w.]+)", constraints.read_text(encoding="utf-8"), re.MULTILINE))
-    for package in COMPUTING_PACKAGES.values():
-        installed = installed_version(package)
-        if package in pinned and installed != pinned[package]:
-            raise RefrainError(
-                f"{package} {installed} is installed, but {constraints} pins {pinned[package]}: "
-                f"run `pip install -c {constraints} {package}`, or pin the version you want in {constraints}"
-            )
-
-
 def canonical_form(tree: ast.AST) -> str:
     """A syntax tree as text without layout, comments and docstrings; the same on all versions of Python.
 
@@ -144,6 +99,8 @@ def _write(node: object, parts: list[str]) -> None:
                 _write(item, parts)
                 parts.append(",")
         parts.append("]")
+    elif node is None:  # nothing in a list, such as the missing default of a keyword-only argument
+        parts.append("-")
     else:
         parts.append(ascii(node))
 

@@ -5,9 +5,11 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from pipeline.errors import EXIT_STATUS, RefrainError, first_line, is_for_user
+from pipeline.versions import check_versions
 
 
 def run_program(
@@ -36,3 +38,21 @@ def run_program(
             raise
         print(f"error: {first_line(error)}", file=sys.stderr)
         sys.exit(error.exit_status if isinstance(error, RefrainError) else EXIT_STATUS)
+
+
+def run_stage(main: Callable[..., None], of_a_model: bool = False) -> None:
+    """Run a stage as a program, with the pinned versions of packages only.
+
+    With ``of_a_model``, its argument is the name of a model. Each stage checks the versions: DVC skips the
+    stage `code` after an upgrade that changes nothing in the project.
+    """
+
+    @wraps(main)
+    def checked(**arguments: Any) -> None:
+        check_versions()
+        main(**arguments)
+
+    parser = argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
+    if of_a_model:
+        parser.add_argument("model", help="a name under `models` in params.yaml")
+    run_program(checked, parser)

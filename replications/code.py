@@ -1,8 +1,9 @@
 """Stage code: what the code of each stage here means, as one digest a stage."""
 
 from pipeline.artifacts import CODE, write_json
-from pipeline.code_digest import check_versions, program_digest
+from pipeline.code_digest import program_digest
 from pipeline.program import run_program
+from pipeline.versions import check_versions
 from replications.results import FOLDER
 
 STAGES = ("overlays", "run", "report")

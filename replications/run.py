@@ -29,7 +29,7 @@ from pipeline.program import run_program
 from pipeline.text.corpus import Corpus, split_bounds
 from pipeline.text.vocab import Vocab, check_prefixes, count_chars, vocab_from_counts
 from pipeline.training.hooks import sampler, validator
-from pipeline.training.loop import Hooks, Stopped, Trainer
+from pipeline.training.loop import Hooks, Trainer, TrainingStopped
 from pipeline.training.state import Epoch
 from replications.results import Result, Sample, write_run
 
@@ -40,7 +40,7 @@ Ids = NDArray[np.int64]
 class Training:
     """What training a recipe gave, and how fast it was.
 
-    ``seconds`` are those of all of it, with evaluations and samples. ``epoch_seconds`` and
+    ``seconds`` is the time of the whole training, with evaluations and samples. ``epoch_seconds`` and
     ``characters_per_second`` are of the median epoch.
     """
 
@@ -95,8 +95,11 @@ class Printer:
 
 
 def main(recipe: str, changes: list[str], save: str | None) -> None:
-    """Train a recipe with some keys changed; write its files if it has a name to ``save`` them under."""
-    training = train_recipe(recipe, changes)
+    """Train a recipe with some keys changed; write its files if it has a name to ``save`` them under.
+
+    Saved runs are the CPU's: other devices round differently.
+    """
+    training = train_recipe(recipe, [*changes, "runtime.device=cpu"] if save else changes)
     if save:
         write_run(save, training.result, training.samples)
 
@@ -145,7 +148,7 @@ def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
     for change in changes:
         key, equals, value = change.partition("=")
         if not (key and equals):
-            raise RefrainError(f"{change!r} is no change of a key: write KEY=VALUE, as in train.epochs=10")
+            raise RefrainError(f"{change!r} changes no key: write KEY=VALUE, as in train.epochs=10")
         try:
             values[key] = YAML(typ="safe").load(value)
         except YAMLError:
@@ -195,7 +198,7 @@ def reason_to_stop(trainer: Trainer) -> str | None:
             raise
         print(error)
         return str(error)
-    except Stopped:
+    except TrainingStopped:
         raise KeyboardInterrupt from None
     return None
 

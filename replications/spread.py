@@ -25,10 +25,11 @@ def main() -> None:
     writer.writerow(("recipe", "epoch", "seed 0", *(f"seed {seed}" for seed in SEEDS)))
     for recipe in dict.fromkeys(row.recipe for row in published):
         others = [train_recipe(recipe, [f"seed={seed}"]).result for seed in SEEDS]
-        curves = [result.perplexity for result in (read_result(recipe), *others)]
+        results = [read_result(recipe), *others]
         for row in published:
             if row.recipe == recipe:
-                figures = [f"{curve[row.epoch - 1]:.5g}" for curve in curves]
+                reached = [result.perplexity_at(row.epoch) for result in results]
+                figures = ["" if figure is None else f"{figure:.5g}" for figure in reached]
                 writer.writerow((recipe, row.epoch, *figures))
     write_text(SPREAD, text.getvalue())
 

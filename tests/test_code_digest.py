@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.code_digest import (
-    COMPUTING_PACKAGES,
     canonical_form,
-    check_versions,
     imported_modules,
     package_versions,
     program_digest,
 )
 from pipeline.errors import RefrainError
+from pipeline.versions import COMPUTING_PACKAGES, check_versions, installed_version
 from tests.support.project import ROOT
 
 STAGES = sorted(path.stem for path in (ROOT / "pipeline/stages").glob("*.py") if path.stem != "__init__")
@@ -162,6 +161,23 @@ def test_the_form_is_the_same_on_all_versions_of_python(tmp_path: Path) -> None:
             assert result.stdout == FORM, python
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{**d}", "{None: d}"),
+        ("def f(*, a, b): pass", "def f(*, a, b=None): pass"),
+        ("x = 1", "x = 1.0"),
+        ("x = 1", "x = True"),
+        ("x = 'a'", "x = b'a'"),
+        ("f'{x}'", "f'{x!s}'"),
+        ("a[1:]", "a[1:None]"),
+        ("x = None", "x = -0"),
+    ],
+)
+def test_programs_that_differ_have_other_forms(one: str, other: str) -> None:
+    assert canonical_form(ast.parse(one)) != canonical_form(ast.parse(other))
+
+
 def test_versions_are_those_of_the_packages_that_compute() -> None:
     text = package_versions(imported_modules("pipeline.stages.build_vocab"))
     assert list(text) == ["numpy", "pyarrow", "regex"]
@@ -171,18 +187,19 @@ def test_versions_are_those_of_the_packages_that_compute() -> None:
 
 def test_another_version_is_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     before = {stage: program_digest(f"pipeline.stages.{stage}") for stage in ("build_vocab", "train")}
-    installed = dict.fromkeys(COMPUTING_PACKAGES.values(), "1.0") | {"torch": "9.9"}
-    versions = package_versions(imported_modules("pipeline.stages.train"))
-    monkeypatch.setattr(
-        "pipeline.code_digest.installed_version",
-        lambda package: versions.get(package, "") if package != "torch" else installed["torch"],
-    )
+    versions = {package: installed_version(package) for package in COMPUTING_PACKAGES.values()}
+    monkeypatch.setattr("pipeline.code_digest.installed_version", (versions | {"torch": "9.9"}).get)
     assert program_digest("pipeline.stages.train") != before["train"]
+    assert program_digest("pipeline.stages.build_vocab") == before["build_vocab"]
 
 
-def test_packages_that_are_not_the_pinned_ones_are_refused(tmp_path: Path) -> None:
-    constraints = tmp_path / "constraints.txt"
+@pytest.mark.parametrize("package", COMPUTING_PACKAGES.values())
+def test_packages_that_are_not_the_pinned_ones_are_refused(package: str, tmp_path: Path) -> None:
+    constraints, pins = tmp_path / "constraints.txt", (ROOT / "constraints.txt").read_text(encoding="utf-8")
     check_versions(ROOT / "constraints.txt")
-    constraints.write_text("numpy==1.0\n")
-    with pytest.raises(RefrainError, match=r"numpy [\d.]+ is installed, but .* pins 1\.0: run `pip install"):
+    changed = re.sub(rf"^{package}==.*$", f"{package}==0.1", pins, flags=re.MULTILINE | re.IGNORECASE)
+    constraints.write_text(changed, encoding="utf-8")
+    with pytest.raises(
+        RefrainError, match=rf"{package} [\w.]+ is installed, but .* pins 0\.1: run `pip install"
+    ):
         check_versions(constraints)

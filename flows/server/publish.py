@@ -2,23 +2,39 @@
 
 import base64
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dvc.scm import resolve_rev
+from httpx import HTTPError
+from prefect import get_run_logger
 from prefect.artifacts import (
     create_image_artifact,
     create_link_artifact,
     create_markdown_artifact,
     create_table_artifact,
 )
+from prefect.exceptions import PrefectException
 
+from flows.gate import Comparison
 from flows.workspace.dvc_repo import open_repo
 from pipeline import artifacts
-from pipeline.errors import RefrainError
+from pipeline.errors import RefrainError, first_line
 from pipeline.reporting.tables import Metrics, format_perplexity, perplexity_rows, read_json, splits_of
 
 
+@contextmanager
+def only_warn() -> Iterator[None]:
+    """Log a warning if the server does not take an artifact: what a run has done is done."""
+    try:
+        yield
+    except (PrefectException, HTTPError) as error:
+        get_run_logger().warning("results are not shown: %s: %s", type(error).__name__, first_line(error))
+
+
+@only_warn()
 def publish_results(folder: Path, compare_to: str) -> None:
     """Show metrics, changes since the revision ``compare_to``, samples and learning curves."""
     metrics = folder / artifacts.METRICS
@@ -35,6 +51,7 @@ def publish_results(folder: Path, compare_to: str) -> None:
         )
 
 
+@only_warn()
 def publish_report_link(folder: Path) -> None:
     """Show where the report is."""
     report = folder / artifacts.INDEX
@@ -42,6 +59,7 @@ def publish_report_link(folder: Path) -> None:
         create_link_artifact(report.resolve().as_uri(), link_text=str(artifacts.INDEX), key="report")
 
 
+@only_warn()
 def publish_changes(folder: Path, before: str, after: str | None) -> None:
     """Show the table of changes between two revisions (``after`` None: the workspace)."""
     changes = changes_table(folder, before, after)
@@ -49,6 +67,21 @@ def publish_changes(folder: Path, before: str, after: str | None) -> None:
         create_table_artifact(changes, key="changes", description=f"{after or 'this run'} against {before}")
     else:
         create_markdown_artifact(f"No figure differs from those at {before}.", key="changes")
+
+
+@only_warn()
+def publish_gate(comparisons: Sequence[Comparison], max_regression: float) -> None:
+    """Show how the models compare with the last accepted ones."""
+    rows = [
+        {
+            "model": pair.model,
+            "split": pair.split,
+            "accepted": "" if pair.before is None else format_perplexity(pair.before),
+            "new": "" if pair.after is None else format_perplexity(pair.after),
+        }
+        for pair in comparisons
+    ]
+    create_table_artifact(rows, key="gate", description=f"at most {max_regression:.2%} worse is accepted")
 
 
 def check_revision(folder: Path, revision: str) -> None:

@@ -29,7 +29,7 @@ class StageLog:
         self._last_update = 0.0
 
     def write_line(self, line: str) -> None:
-        """Log one line, and show the progress that it tells of."""
+        """Log one line, and show the progress in it, if any."""
         self._log.info(line)
         progress = parse(line)
         if not progress:

@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 def states_from_errors(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
-    """Make a flow's or task's function return a state instead of raising what the user can mend.
+    """Make a flow's or task's function return a state instead of raising errors that the user can fix.
 
     ``Failed``, with the error's own line as its message, or ``Cancelled`` where the run was stopped. The
     state's ``result()`` raises the error again.

@@ -89,7 +89,7 @@ def find_stage(repo: Repo, name: str) -> DvcStage:
 
 
 def _needed(repo: Repo, targets: Sequence[str]) -> "nx.DiGraph[DvcStage]":
-    """DVC's graph, in which edges go from a stage to those it needs, without what no target needs."""
+    """DVC's graph, reduced to what the targets need. Edges go from a stage to those it needs."""
     graph = repo.index.graph
     stages = {_name(node): node for node in graph}
     # Without targets the folder's own pipeline, as `dvc repro` has it, and not those of folders below.
@@ -133,8 +133,8 @@ def available_cores() -> int:
 def share_cores(stages: Iterable[Stage], max_parallel: int, cores: int) -> dict[str, int]:
     """CPU threads for each stage, so that stages which may run at the same time share ``cores``.
 
-    Those are the stages that are as many steps from the graph's beginning. Stages with nothing to do need no
-    core.
+    Stages may run at the same time if they are equally many steps from the graph's start. Stages with nothing
+    to do need no core.
     """
     depth: dict[str, int] = {}
     running: dict[int, int] = {}

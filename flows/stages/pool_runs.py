@@ -32,7 +32,7 @@ RECENT_SECONDS = 60
 """Two heartbeats of a flow run (pyproject.toml)."""
 
 LOST_SECONDS = 150
-"""A flow run that has begun, and gives no heartbeat for so long, counts as lost."""
+"""A flow run that has started counts as lost after so long without a heartbeat."""
 
 
 class PoolRuns:
@@ -61,7 +61,7 @@ class PoolRuns:
         return state
 
     def cancel_all(self) -> None:
-        """Cancel what runs. Nothing starts any more."""
+        """Cancel what runs, and start nothing more."""
         with self._lock:
             self._stopped.set()
             running = list(self._running)
@@ -80,7 +80,7 @@ class PoolRuns:
 
 
 class Watch:
-    """Watches one flow run. Says if its pool has no worker, and gives a lost run up."""
+    """Watches one flow run. Says if its pool has no worker, and ends a lost run."""
 
     def __init__(self, client: SyncPrefectClient, run: UUID, pool: str, on_line: OnLine) -> None:
         self._client = client

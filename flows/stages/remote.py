@@ -75,7 +75,7 @@ class RemoteRunner:
                 raise error_of(state)
             results = ref.read()
             if results in (None, commit):
-                raise TransientError(f"results did not arrive over git: {name} is as it was sent")
+                raise TransientError(f"results did not arrive over git: {name} has not moved")
             take_results(self._folder, stage.name, results)
 
 

@@ -32,7 +32,7 @@ class StageRunner(Protocol):
         """
 
     def stop(self) -> None:
-        """End what runs. Trainings write checkpoints. Nothing starts any more."""
+        """End what runs. Trainings write checkpoints. Start nothing more."""
 
 
 class LocalRunner:

@@ -1,4 +1,4 @@
-"""What goes to another machine for a stage, and what comes back, besides the data, which take DVC's remote.
+"""What goes to another machine for a stage, and what comes back. Data go over DVC's remote instead.
 
 There: a commit of all that stages read. Back: a commit upon it, with the stage's entry in ``dvc.lock`` and
 the small outputs that git keeps.
@@ -80,7 +80,7 @@ def _check_entry(node: DvcStage, entry: dict[str, Any]) -> None:
             "its results are those of another stage: dvc.yaml has changed meanwhile; run again"
         )
     if not all(map(DIGEST.fullmatch, outs.values())):
-        raise RefrainError("its results name a digest that is none: run again, and see who can push to git")
+        raise RefrainError("its results contain a wrong digest: run again, and check who can push to git")
 
 
 def _check_files(folder: Path, commit: str, small: Iterable[str]) -> None:

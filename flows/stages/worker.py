@@ -24,8 +24,8 @@ from flows.workspace.programs import Programs
 from flows.workspace.shared_ref import find_ref
 from flows.workspace.texts import copy_ignored_texts
 from flows.workspace.worktrees import exclusive_lock, worktree
-from pipeline.code_digest import check_versions
 from pipeline.params.load import PARAMS_FILE, load_params
+from pipeline.versions import check_versions
 
 
 @flow(name="stage")
@@ -52,7 +52,7 @@ def run_in_worktree(programs: Programs, main: Path, name: str, force: bool) -> N
     """Get what a stage reads, run it, and send its data to DVC's remote."""
     tree = programs.folder
     with chdir(tree):
-        check_versions()  # for which the run's digests of its code stand
+        check_versions()  # the digests in the state are those of the pinned versions
     log, stage = StageLog(name), read_stage(tree, name)
     if stage.upstream:
         programs.dvc("pull", "--force", *stage.upstream, on_line=log.write_line)

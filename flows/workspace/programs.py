@@ -104,7 +104,7 @@ class Programs:
     def stop(self) -> None:
         """Send SIGTERM to all process groups, so that trainings write checkpoints, and wait.
 
-        What has not ended after STOP_SECONDS is killed. Nothing starts any more.
+        What has not ended after STOP_SECONDS is killed. No program starts after this.
         """
         with self._lock:
             self._stopped = True

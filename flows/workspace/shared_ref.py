@@ -14,7 +14,7 @@ from flows.workspace.git import run_git, succeeds, upstream_of
 from pipeline.errors import RefrainError
 
 MAX_BYTES = 32 << 20
-"""Changes larger than this are no code and small results, but a text that git should not have."""
+"""Larger changes are probably a text that does not belong in git."""
 
 REF_NAME = re.compile(r"refs/refrain/[0-9a-f-]+/[a-z0-9-]+")
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -24,7 +24,7 @@ AUTHOR = {
     for role in ("AUTHOR", "COMMITTER")
     for key, value in (("NAME", "Refrain"), ("EMAIL", "refrain@localhost"))
 }
-"""Of commits that live as long as a run. For these, a machine needs no git identity of its own."""
+"""The author of commits that exist only during a run, so that machines need no git identity."""
 
 
 @dataclass(frozen=True)

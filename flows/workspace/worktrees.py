@@ -16,6 +16,7 @@ from dvc.config_schema import RelPath
 
 from flows.workspace.dvc_repo import open_repo
 from flows.workspace.git import repository_root, run_git, succeeds, upstream_of
+from flows.workspace.shared_ref import SharedRef
 from pipeline import artifacts
 from pipeline.errors import RefrainError
 
@@ -113,9 +114,8 @@ def _commit_to_start_from(main: Path, branch: str) -> str:
     if not upstream:
         return ours
     remote, name = upstream
-    run_git(main, "fetch", "--quiet", remote, name)
-    theirs = run_git(main, "rev-parse", "FETCH_HEAD")
-    if succeeds(main, "merge-base", "--is-ancestor", theirs, ours):
+    theirs = SharedRef(main, remote, f"refs/heads/{name}").read()
+    if theirs is None or succeeds(main, "merge-base", "--is-ancestor", theirs, ours):
         return ours
     if succeeds(main, "merge-base", "--is-ancestor", ours, theirs):
         return theirs

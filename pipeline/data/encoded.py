@@ -40,7 +40,7 @@ class EncodedText:
             with _damage_explained(shard):
                 metadata = pq.read_metadata(shard)
                 stored = json.loads((metadata.metadata or {})[b"refrain"])
-                place, start = (stored["split"], stored["part"]), stored["start"]
+                place, start = (stored["split"], stored["number"]), stored["start"]
                 length, vocab_sha256 = stored["characters"], stored["vocab_sha256"]
             if place != (split, number) or start != starts[-1]:
                 raise RefrainError(

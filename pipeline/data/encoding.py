@@ -33,11 +33,11 @@ GROUP_ROWS = 1 << 16
 
 @dataclass(frozen=True)
 class Shard:
-    """File number ``part`` of a split of ``characters``: ``rows`` of them, from character ``start`` on."""
+    """File number ``number`` of a split of ``characters``: ``rows`` of them, from character ``start`` on."""
 
     split: str
     characters: int
-    part: int
+    number: int
     start: int
     rows: int
 
@@ -55,7 +55,7 @@ def plan_shards(
     pieces: list[Piece], placements: Iterable[Placement], bounds: dict[str, range]
 ) -> list[PieceShards]:
     """All pieces that have shards, with their shards. ``bounds``: the character ranges of the splits."""
-    parts = dict.fromkeys(bounds, 0)
+    numbers = dict.fromkeys(bounds, 0)
     planned = []
     for piece, placement in zip(pieces, placements, strict=True):
         shards = []
@@ -63,8 +63,8 @@ def plan_shards(
             low, high = max(placement.start, bound.start), min(placement.stop, bound.stop)
             for start in range(low, high, SHARD_ROWS):
                 rows = min(SHARD_ROWS, high - start)
-                shards.append(Shard(split, len(bound), parts[split], start - bound.start, rows))
-                parts[split] += 1
+                shards.append(Shard(split, len(bound), numbers[split], start - bound.start, rows))
+                numbers[split] += 1
         planned.append(PieceShards(piece, placement, tuple(shards)))
     return [piece_shards for piece_shards in planned if piece_shards.shards]
 
@@ -96,7 +96,7 @@ def write_shard(folder: Path, shard: Shard, ids: Iterable[Ids], vocab: VocabFile
     schema = pa.schema([pa.field("id", id_type(len(vocab.vocab)), nullable=False)])
     stored = schema.field("id").type.to_pandas_dtype()
     with (
-        atomic_file(folder / shard.split / f"part-{shard.part:05d}.parquet") as temporary,
+        atomic_file(folder / shard.split / f"part-{shard.number:05d}.parquet") as temporary,
         pq.ParquetWriter(
             temporary,
             schema.with_metadata({"refrain": json.dumps(metadata)}),

@@ -61,8 +61,8 @@ def score(model: CharLM, text: Text, batch_size: int = 32, num_steps: int = 128)
     targets = len(text) - 1
     length = targets // batch_size
     begins = length * np.arange(batch_size)
-    chunks = partial(lanes, text, begins, range(length), num_steps, device)
-    nats, last = _read_lanes(model, chunks, model.initial_state(batch_size))
+    minibatches = partial(lanes, text, begins, range(length), num_steps, device)
+    nats, last = _read_lanes(model, minibatches, model.initial_state(batch_size))
     state = tuple(tensor[:, -1:] for tensor in last)
     tail = range(targets - length * batch_size)
     for inputs, labels in lanes(text, np.array([length * batch_size]), tail, num_steps, device):
@@ -77,14 +77,14 @@ def score(model: CharLM, text: Text, batch_size: int = 32, num_steps: int = 128)
 
 
 def _read_lanes(
-    model: CharLM, chunks: Callable[[], Iterator[Minibatch]], start: State
+    model: CharLM, minibatches: Callable[[], Iterator[Minibatch]], start: State
 ) -> tuple[float, State]:
     """Summed loss and last state of consecutive lanes. In the first pass, they start in ``start``."""
     losses, beyond, state = [0.0], 0.0, start
     for _ in range(start[0].shape[1]):  # lane 0 is right at once, and one more lane after each pass
         ends: list[State] = []
         losses, beyond, state = [], 0.0, start
-        for inputs, labels in chunks():
+        for inputs, labels in minibatches():
             loss, state = _read(model, inputs, labels, state)
             if len(ends) < SETTLING_MINIBATCHES:
                 losses.append(loss)
@@ -94,7 +94,7 @@ def _read_lanes(
         if not math.isfinite(sum(losses) + beyond):
             break  # another pass would not help
         start = again = next_lanes(state)
-        for i, (inputs, labels) in enumerate(islice(chunks(), len(ends))):
+        for i, (inputs, labels) in enumerate(islice(minibatches(), len(ends))):
             losses[i], again = _read(model, inputs, labels, again)
             if _same(again, ends[i]):  # so everything after it is the same, too
                 return sum(losses) + beyond, state

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.code_digest import check_versions
 from pipeline.errors import RefrainError
 from pipeline.params.load import PARAMS_FILE, Params, load_params
+from pipeline.versions import check_versions
 
 
 def main() -> None:

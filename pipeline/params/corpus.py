@@ -10,6 +10,9 @@ from pipeline.params.section import Count, Fraction, NonEmpty, Section
 
 SPLITS = ("train", "valid", "test")
 
+Normalization = Literal["none", "lyrics", "letters"]
+"""Keys of :data:`pipeline.text.normalize.NORMALIZERS`."""
+
 
 class SplitParams(Section):
     """Fractions of the text, cut in this order; they sum to 1."""
@@ -37,7 +40,7 @@ class CorpusParams(Section):
     files: NonEmpty | None = None
     """Pattern of the files to read from a folder or archive (``*.txt``); null: all."""
 
-    normalize: Literal["none", "lyrics", "letters"] = "none"
+    normalize: Normalization = "none"
     """``lyrics``: line breaks become spaces; ``letters``: only lower-case letters and single spaces."""
 
     max_chars: Count | None = None

@@ -1,9 +1,9 @@
 """Where results come from: code, seed, weights, devices, versions."""
 
 from pipeline import artifacts
-from pipeline.code_digest import installed_version
 from pipeline.params.load import Params
 from pipeline.reporting.tables import read_json
+from pipeline.versions import installed_version
 
 PACKAGES = ("torch", "numpy", "pyarrow", "safetensors")
 
@@ -16,10 +16,5 @@ def provenance_facts(params: Params) -> dict[str, str]:
         "seed": str(params.seed),
         **{f"weights of {name}": found["weights_sha256"] for name, found in evaluated.items()},
         "trained on": ", ".join(f"{name}: {found['trained_on']}" for name, found in evaluated.items()),
-        **package_versions(),
+        **{name: installed_version(name) for name in PACKAGES},
     }
-
-
-def package_versions() -> dict[str, str]:
-    """Installed versions of the packages that results depend on."""
-    return {name: installed_version(name) for name in PACKAGES}

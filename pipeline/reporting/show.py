@@ -30,10 +30,12 @@ def metrics_table(metrics: Metrics) -> Table:
 def sample_lines(rows: list[dict[str, Any]]) -> list[Text]:
     """The first samples of each model, with the prefix in bold."""
     lines = []
-    for model, group in groupby(rows, key=lambda row: str(row["model"])):
-        chosen = list(islice(group, SAMPLES_PER_MODEL))
-        lines.append(Text(f"{model}, {decoding_name(chosen[0])}:"))
-        lines += [Text.assemble("  ", (one_line(s["prefix"]), "bold"), one_line(s["text"])) for s in chosen]
+    for model, of_model in groupby(rows, key=lambda row: str(row["model"])):
+        for decoding, samples in groupby(islice(of_model, SAMPLES_PER_MODEL), key=decoding_name):
+            lines.append(Text(f"{model}, {decoding}:"))
+            for sample in samples:
+                prefix, text = one_line(sample["prefix"]), one_line(sample["text"])
+                lines.append(Text.assemble("  ", (prefix, "bold"), text))
     return lines
 
 

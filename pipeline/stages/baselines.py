@@ -2,7 +2,7 @@
 
 from pipeline import artifacts
 from pipeline.params.corpus import SPLITS
-from pipeline.program import run_program
+from pipeline.program import run_stage
 
 
 def main() -> None:
@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_stage(main)

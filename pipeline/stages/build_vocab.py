@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline import artifacts
 from pipeline.errors import RefrainError
 from pipeline.params.load import load_params
-from pipeline.program import run_program
+from pipeline.program import run_stage
 from pipeline.text.corpus import (
     Corpus,
     PieceCount,
@@ -77,4 +77,4 @@ def count_training(
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_stage(main)

@@ -3,16 +3,15 @@
 from pathlib import Path
 
 from pipeline.artifacts import CODE, write_json
-from pipeline.code_digest import check_versions, program_digest
-from pipeline.program import run_program
+from pipeline.code_digest import program_digest
+from pipeline.program import run_stage
 
 
 def main() -> None:
     """Write ``code.json``."""
-    check_versions()
     stages = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py") if path != Path(__file__))
     write_json(CODE, {stage: program_digest(f"pipeline.stages.{stage}") for stage in stages})
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_stage(main)

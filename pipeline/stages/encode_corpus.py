@@ -7,7 +7,7 @@ from pipeline import artifacts
 from pipeline.data.encoding import Shard, encode_piece, plan_shards, write_shard
 from pipeline.errors import RefrainError
 from pipeline.params.load import load_params
-from pipeline.program import run_program
+from pipeline.program import run_stage
 from pipeline.text.corpus import Corpus, split_bounds
 from pipeline.text.vocab import read_vocab
 from pipeline.text.workers import parallel_map
@@ -31,7 +31,7 @@ def main() -> None:
         for name, length in lengths.items():
             (folder / name).mkdir()
             if not length:
-                write_shard(folder, Shard(name, characters=0, part=0, start=0, rows=0), [], stored)
+                write_shard(folder, Shard(name, characters=0, number=0, start=0, rows=0), [], stored)
         encode = partial(encode_piece, params.corpus.normalize, stored, folder.absolute())
         with parallel_map(params.runtime) as over_pieces:
             if not all(over_pieces(encode, plan_shards(pieces, stored.placements, bounds))):
@@ -42,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_stage(main)

@@ -1,13 +1,12 @@
 """Stage evaluate: perplexity of one model on every split."""
 
-import argparse
 import logging
 
 from pipeline import artifacts
 from pipeline.errors import RefrainError
 from pipeline.params.corpus import SPLITS
 from pipeline.params.load import load_params
-from pipeline.program import run_program
+from pipeline.program import run_stage
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +38,4 @@ def main(model: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", help="a name under `models` in params.yaml")
-    run_program(main, parser)
+    run_stage(main, of_a_model=True)

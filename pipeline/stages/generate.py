@@ -1,11 +1,10 @@
 """Stage generate: one model continues every prefix, once per decoding."""
 
-import argparse
 import json
 
 from pipeline import artifacts
 from pipeline.params.load import load_params
-from pipeline.program import run_program
+from pipeline.program import run_stage
 
 
 def main(model: str) -> None:
@@ -29,6 +28,4 @@ def main(model: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", help="a name under `models` in params.yaml")
-    run_program(main, parser)
+    run_stage(main, of_a_model=True)

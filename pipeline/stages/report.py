@@ -7,7 +7,7 @@ from pipeline import artifacts
 from pipeline.params.corpus import SPLITS
 from pipeline.params.load import Params, load_params
 from pipeline.params.recipes import RESULT_SECTIONS
-from pipeline.program import run_program
+from pipeline.program import run_stage
 from pipeline.text.vocab import VocabFile, read_vocab
 
 FREQUENT = 20
@@ -57,7 +57,7 @@ def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
     from pipeline.data.encoded import EncodedText
 
     corpus, vocab = params.corpus, stored.vocab
-    once = sum(count == 1 for char, count in zip(vocab.chars, vocab.counts, strict=True))
+    once = sum(count == 1 for number, count in enumerate(vocab.counts) if number != vocab.unk_id)
     facts = {
         "text": corpus.path + (f", {corpus.files}" if corpus.files else ""),
         "sha256": stored.corpus_sha256,
@@ -91,4 +91,4 @@ def as_yaml(params: Params) -> str:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_stage(main)

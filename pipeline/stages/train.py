@@ -1,10 +1,8 @@
 """Stage train: train one model and write its weights, learning curves and samples."""
 
-import argparse
-
 from pipeline.errors import RefrainError
 from pipeline.params.load import load_params
-from pipeline.program import run_program
+from pipeline.program import run_stage
 
 
 def main(model: str) -> None:
@@ -16,11 +14,12 @@ def main(model: str) -> None:
 
     # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.device import choose_device, set_up
-    from pipeline.training.ranks import device_of_rank, join_ranks, started_by_torchrun
+    from pipeline.training.ranks import check_devices, device_of_rank, join_ranks, started_by_torchrun
 
     if runtime.processes > 1 and not started_by_torchrun():
         from pipeline.training.launch import launch_processes
 
+        check_devices(choose_device(runtime.device), runtime.processes)
         launch_processes(runtime.processes, runtime.threads, "-m", "pipeline.stages.train", model)
         return
     from pipeline.training.run import train_model
@@ -33,6 +32,4 @@ def main(model: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", help="a name under `models` in params.yaml")
-    run_program(main, parser)
+    run_stage(main, of_a_model=True)

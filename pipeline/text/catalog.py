@@ -5,13 +5,15 @@ If the folder ``$REFRAIN_CORPORA`` has the file, it is checked and copied instea
 
 import os
 import shutil
+from itertools import count
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from pipeline.artifacts import atomic_file, file_sha256
 from pipeline.errors import RefrainError, TransientError, first_line
+from pipeline.params.corpus import Normalization
 
 CATALOG_FILE = Path("data/catalog.yaml")
 RAW = Path("data/raw")
@@ -25,7 +27,7 @@ class Entry(BaseModel):
     url: str
     file: Annotated[str, Field(pattern=r"^[^/\\]+$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
-    normalize: Literal["none", "lyrics", "letters"]
+    normalize: Normalization
     licence: str
 
 
@@ -53,9 +55,9 @@ def load_catalog(path: Path = CATALOG_FILE) -> dict[str, Entry]:
 def fetch_text(name: str, folder: Path = RAW) -> Path:
     """Download the text ``name`` to ``folder``, unless it is already there, and return its path.
 
-    An existing file with another checksum is renamed to ``.{file}.old``. The new file appears complete and
-    checked, or not at all. Raises :class:`RefrainError` for an unknown name, a failed download or a wrong
-    checksum.
+    The new file appears complete and checked, or not at all. An existing file with another checksum is then
+    kept as ``.{file}.old``. Raises :class:`RefrainError` for an unknown name or a wrong checksum,
+    :class:`TransientError` for a failed download.
     """
     catalog = load_catalog()
     if name not in catalog:
@@ -64,44 +66,44 @@ def fetch_text(name: str, folder: Path = RAW) -> Path:
     target = folder / entry.file
     if entry.sha256 and target.exists() and file_sha256(target) == entry.sha256:
         return target
-    if entry.sha256 and target.exists():  # damaged, or the user's own: keep it in either case
-        target.replace(target.with_name(f".{target.name}.old"))
     local = Path(os.environ.get("REFRAIN_CORPORA", "")) / entry.file
-    if os.environ.get("REFRAIN_CORPORA") and local.exists():
-        _check(local, entry.sha256)
-        with atomic_file(target) as temporary:
+    with atomic_file(target) as temporary:
+        if os.environ.get("REFRAIN_CORPORA") and local.exists():
             shutil.copyfile(local, temporary)
-    else:
-        _download(entry, target)
+            _check(temporary, entry.sha256, str(local))
+        else:
+            _download(entry.url, temporary)
+            _check(temporary, entry.sha256, entry.url)
+        if entry.sha256 and target.exists():  # damaged, or the user's own: keep it in either case
+            target.replace(_unused_name(target))
     return target
 
 
-def _download(entry: Entry, target: Path) -> None:
+def _download(url: str, target: Path) -> None:
     import pooch
     import requests
 
     pooch.get_logger().setLevel("WARNING")
-    # Without a checksum, pooch would accept any file that is already there.
-    name = target.name if entry.sha256 else f".{target.name}.{os.getpid()}.tmp"
+    target.unlink(missing_ok=True)  # of a run that was killed: pooch would take it for the text
     try:
-        pooch.retrieve(
-            entry.url,
-            known_hash=f"sha256:{entry.sha256}" if entry.sha256 else None,
-            fname=name,
-            path=target.parent,
-            progressbar=True,
-        )
-        (target.parent / name).replace(target)
-    except (requests.RequestException, OSError, ValueError) as error:
+        pooch.retrieve(url, known_hash=None, fname=target.name, path=target.parent, progressbar=True)
+    except (requests.RequestException, ValueError) as error:
         raise TransientError(
-            f"{entry.url}: download failed: {first_line(error)}: try again, or put the file "
+            f"{url}: download failed: {first_line(error)}: try again, or put the file "
             "into a folder and set REFRAIN_CORPORA to that folder"
         ) from None
 
 
-def _check(path: Path, sha256: str | None) -> None:
+def _unused_name(path: Path) -> Path:
+    """A name beside ``path`` for its old content."""
+    names = (path.with_name(f".{path.name}.old{number or ''}") for number in count())
+    return next(name for name in names if not name.exists())
+
+
+def _check(path: Path, sha256: str | None, source: str) -> None:
     found = file_sha256(path)
     if sha256 and found != sha256:
         raise RefrainError(
-            f"{path}: sha256 is {found}, but {CATALOG_FILE} expects {sha256}: get the file again"
+            f"{source}: sha256 is {found}, but {CATALOG_FILE} expects {sha256}: get the file again, or "
+            "correct the catalogue if the text has changed"
         )

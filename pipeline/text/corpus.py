@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.errors import RefrainError
 from pipeline.params.corpus import SPLITS, CorpusParams, SplitParams
 from pipeline.text.files import TextFile, find_files, reading_explained
-from pipeline.text.normalize import NORMALIZERS, separator
+from pipeline.text.normalize import NORMALIZERS
 from pipeline.text.reading import FileRange, Piece, decode_piece
 from pipeline.text.vocab import Placement, count_chars
 
@@ -70,12 +70,13 @@ class Corpus:
     def placements(self, pieces: list[Piece], counts: list[PieceCount]) -> list[Placement]:
         """Each piece's position, cut off at ``max_chars``. Raise :class:`RefrainError` if all are empty."""
         placements: list[Placement] = []
+        normalizer = NORMALIZERS[self.params.normalize]
         before, stop = "", 0
         for piece, count in zip(pieces, counts, strict=True):
             begins_file = piece[0].start == 0
-            between = separator(self.params.normalize, before, count.first, begins_file)
-            if self.params.normalize == "letters" and not (stop and count.characters):
-                between = ""  # the text neither starts nor ends with a space
+            between = normalizer.separator(before, count.first, begins_file)
+            if normalizer.strips_ends and not (stop and count.characters):
+                between = ""
             start, stop = stop, stop + len(between) + count.characters
             placements.append(Placement(between, start, stop, count.sha256))
             before = count.last or before
@@ -100,7 +101,7 @@ class Corpus:
 def count_piece(normalize: str, piece: Piece) -> PieceCount:
     """Read a piece and count its characters."""
     digest, edges = hashlib.sha256(), ["", ""]
-    counts = count_chars(NORMALIZERS[normalize](_record_edges(decode_piece(piece, digest), edges)))
+    counts = count_chars(NORMALIZERS[normalize].apply(_record_edges(decode_piece(piece, digest), edges)))
     code_points = np.flatnonzero(counts)
     found = counts[code_points]
     return PieceCount(int(found.sum()), code_points, found, digest.hexdigest(), *edges)
@@ -111,7 +112,7 @@ def read_piece(
 ) -> Iterator[str]:
     """A piece's separator, then its text in chunks. ``digest`` is updated with the piece's bytes."""
     yield placement.separator
-    yield from NORMALIZERS[normalize](decode_piece(piece, digest or hashlib.sha256()))
+    yield from NORMALIZERS[normalize].apply(decode_piece(piece, digest or hashlib.sha256()))
 
 
 def take_characters(most: int, chunks: Iterable[str]) -> Iterator[str]:

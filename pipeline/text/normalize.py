@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import regex
 
@@ -9,22 +10,25 @@ _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _NON_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
 
 
-def separator(normalize: str, before: str, after: str, begins_file: bool) -> str:
-    """The text between two pieces that were normalised separately.
+@dataclass(frozen=True)
+class Normalizer:
+    """One way to normalise a text, and what stands between two pieces that were normalised separately.
 
-    ``before`` is the last character of the first piece, and ``after`` the first character of the second, both
-    before normalising. Either is empty if its piece has no text. A new file starts a new line.
+    ``apply`` normalises the chunks of a text. ``between`` gets the last character of the first piece and the
+    first one of the second, both before normalising, and whether a new line starts there. ``strips_ends``
+    says whether the text loses white space at its ends.
     """
-    if not (before and after):
-        return ""
-    line_break = begins_file and before != "\n"
-    match normalize:
-        case "letters":
-            return " " if line_break or _NON_LETTERS.search(before + after) else ""
-        case "lyrics":
-            return " " if line_break and before != "\r" else ""
-        case _:
-            return "\n" if line_break else ""
+
+    apply: Callable[[Iterable[str]], Iterator[str]]
+    between: Callable[[str, str, bool], str]
+    strips_ends: bool = False
+
+    def separator(self, before: str, after: str, begins_file: bool) -> str:
+        """The text between two pieces. ``before`` or ``after`` is empty if its piece has no text.
+
+        A new file starts a new line.
+        """
+        return self.between(before, after, begins_file and before != "\n") if before and after else ""
 
 
 def none(chunks: Iterable[str]) -> Iterator[str]:
@@ -60,8 +64,20 @@ def letters(chunks: Iterable[str]) -> Iterator[str]:
         started, gap = True, spaced[-1] == " "
 
 
-NORMALIZERS: dict[str, Callable[[Iterable[str]], Iterator[str]]] = {
-    "none": none,
-    "lyrics": lyrics,
-    "letters": letters,
+def _between_raw(_before: str, _after: str, new_line: bool) -> str:
+    return "\n" if new_line else ""
+
+
+def _between_lyrics(before: str, _after: str, new_line: bool) -> str:
+    return " " if new_line and before != "\r" else ""
+
+
+def _between_letters(before: str, after: str, new_line: bool) -> str:
+    return " " if new_line or _NON_LETTERS.search(before + after) else ""
+
+
+NORMALIZERS = {
+    "none": Normalizer(none, _between_raw),
+    "lyrics": Normalizer(lyrics, _between_lyrics),
+    "letters": Normalizer(letters, _between_letters, strips_ends=True),
 }

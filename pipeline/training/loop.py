@@ -26,7 +26,7 @@ CHECKPOINT_POLL_STEPS = 10
 """How often, in steps, several ranks ask each other whether a checkpoint is due."""
 
 
-class Stopped(Exception):
+class TrainingStopped(Exception):
     """A signal has asked training to stop, and training has saved its state."""
 
     def __init__(self, number: int) -> None:
@@ -90,7 +90,8 @@ class Trainer:
     def run(self) -> dict[str, Tensor]:
         """Train to the end and return the weights to keep.
 
-        Raises :class:`RefrainError` if the loss is not finite, :class:`Stopped` on SIGINT and SIGTERM.
+        Raises :class:`RefrainError` if the loss is not finite, and :class:`TrainingStopped` on SIGINT and
+        SIGTERM.
         """
         self.model.train()
         self.saved_at = time.monotonic()
@@ -163,11 +164,11 @@ class Trainer:
         return self.steps_done % CHECKPOINT_POLL_STEPS == 0 and self.ranks.any_rank(due, self.model.device)
 
     def save(self, signals: list[int]) -> None:
-        """Save the state, then raise :class:`Stopped` if any rank has received a signal."""
+        """Save the state, then raise :class:`TrainingStopped` if any rank has received a signal."""
         self.hooks.save(self.state_dict())
         self.saved_at = time.monotonic()
         if self.ranks.any_rank(bool(signals), self.model.device):
-            raise Stopped(signals[0] if signals else signal.SIGTERM)
+            raise TrainingStopped(signals[0] if signals else signal.SIGTERM)
 
     def state_dict(self) -> dict[str, Any]:
         """The state of all parts between two minibatches: tensors and JSON-serialisable values, by name.

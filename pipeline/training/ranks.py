@@ -87,6 +87,16 @@ def started_by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
+def check_devices(device: torch.device, processes: int) -> None:
+    """Raise :class:`RefrainError` if the devices of this kind are too few for so many processes."""
+    count = torch.cuda.device_count()
+    if device.type != "cpu" and (device.type != "cuda" or processes > count):
+        raise RefrainError(
+            f"runtime.processes: each process needs its own CUDA device, and this machine has {count}: "
+            "lower it, or set runtime.device: cpu"
+        )
+
+
 def device_of_rank(device: torch.device) -> torch.device:
     """The device of this rank. Each rank on a machine gets its own CUDA device.
 
@@ -94,12 +104,8 @@ def device_of_rank(device: torch.device) -> torch.device:
     """
     if not started_by_torchrun() or device.type == "cpu":
         return device
-    number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    if device.type != "cuda" or number >= count:
-        raise RefrainError(
-            f"runtime.processes: each process needs its own CUDA device, and this machine has {count}: "
-            "lower it, or set runtime.device: cpu"
-        )
+    number = int(os.environ["LOCAL_RANK"])
+    check_devices(device, number + 1)
     torch.cuda.set_device(number)
     return torch.device("cuda", number)
 

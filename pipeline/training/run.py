@@ -20,7 +20,7 @@ from pipeline.text.vocab import VocabFile, check_prefixes, read_vocab
 from pipeline.training.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from pipeline.training.curves import Curves
 from pipeline.training.hooks import sampler, validator
-from pipeline.training.loop import Hooks, Stopped, Trainer
+from pipeline.training.loop import Hooks, Trainer, TrainingStopped
 from pipeline.training.progress import Progress
 from pipeline.training.ranks import Ranks
 from pipeline.training.state import Epoch
@@ -136,7 +136,7 @@ def train_to_the_end(trainer: Trainer, name: str, progress: Progress) -> dict[st
         progress.start(trainer.steps_per_epoch, trainer.steps_done)
     try:
         return trainer.run()
-    except Stopped as stopped:
+    except TrainingStopped as stopped:
         progress.close()
         if is_first:
             message = "%s: stopped by %s in epoch %d; `dvc repro` resumes it from there"

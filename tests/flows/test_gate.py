@@ -22,8 +22,8 @@ def metrics(**valid: float) -> Metrics:
             ["gru valid 100 -> 101.5 (+1.50%): worse by more than 1.00%"],
         ),
         (metrics(gru=100.0), metrics(), ["gru valid 100 -> none: the new figure is missing"]),
-        (metrics(gru=100.0), metrics(gru=math.nan), ["gru valid 100 -> nan: the new figure is no number"]),
-        (metrics(gru=100.0), metrics(gru=math.inf), ["gru valid 100 -> inf: the new figure is no number"]),
+        (metrics(gru=100.0), metrics(gru=math.nan), ["gru valid 100 -> nan: the new figure is not a number"]),
+        (metrics(gru=100.0), metrics(gru=math.inf), ["gru valid 100 -> inf: the new figure is not a number"]),
         (metrics(gru=math.nan), metrics(gru=100.0), []),
         (metrics(), metrics(gru=100.0), []),
         (metrics(unigram=100.0, gru=1.0), metrics(unigram=900.0, gru=1.0), []),
@@ -40,7 +40,7 @@ def test_only_held_out_splits_are_compared() -> None:
 def test_without_held_out_text_nothing_is_accepted() -> None:
     only_training: Metrics = {"gru": {"train": {"perplexity": 1.0}}}
     assert refusals(compare(only_training, only_training), 0.01) == [
-        "there is no held-out perplexity to go by: give corpus.split.valid or test more than 0"
+        "there is no held-out perplexity to compare: give corpus.split.valid or test more than 0"
     ]
 
 

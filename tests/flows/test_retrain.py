@@ -76,6 +76,25 @@ def test_refuses_a_worse_model_and_uncommitted_changes(again: Project, api: Api)
     assert "error: branch main has uncommitted changes" in result.stderr
 
 
+def test_push_sends_what_the_run_has_made_and_nothing_else(again: Project, tmp_path: Path) -> None:
+    again.run("git", "clone", "-q", "--bare", ".", str(tmp_path / "origin.git"))
+    again.run("git", "remote", "add", "origin", str(tmp_path / "origin.git"))
+    again.run("git", "fetch", "-q", "origin")
+    again.run("git", "branch", "-q", "--set-upstream-to=origin/main")
+    again.edit("epochs: 4", "epochs: 3")
+    again.edit("max_regression: 0.01", "max_regression: 9.0")
+    again.commit("shorter trainings")
+    result = run_flow(again, "retrain", "--push")
+    assert result.returncode == 0, result.stderr
+    pushed = run_git(again.folder, "rev-parse", "HEAD")
+    assert run_git(again.folder, "ls-remote", "origin", "main").split()[0] == pushed
+    (again.folder / "notes.txt").write_text("the user's own")
+    again.commit("not to be published yet")
+    result = run_flow(again, "retrain", "--push")
+    assert result.returncode == 0, result.stderr
+    assert run_git(again.folder, "ls-remote", "origin", "main").split()[0] == pushed
+
+
 def test_what_reproduce_has_trained_is_not_trained_again(again: Project, api: Api) -> None:
     again.edit("epochs: 4", "epochs: 5")
     again.edit("max_regression: 0.01", "max_regression: 9.0")

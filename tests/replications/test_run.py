@@ -92,7 +92,7 @@ def test_changes_are_read_as_yaml() -> None:
     ("arguments", "message"),
     [
         (["rnn"], "error: unknown recipe 'rnn': choose from default, gru-scratch"),
-        (["rnn-torch", "train.epochs"], "error: 'train.epochs' is no change of a key: write KEY=VALUE"),
+        (["rnn-torch", "train.epochs"], "error: 'train.epochs' changes no key: write KEY=VALUE"),
         (["rnn-torch", "train.clip=[1"], "error: 'train.clip=[1': the value is not valid YAML"),
         (["rnn-torch", "train.epoch=1"], "train.epoch: unknown key; did you mean epochs?"),
         (["rnn-torch", "train.epochs=many"], "train.epochs: 'many' is wrong"),

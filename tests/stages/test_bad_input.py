@@ -1,5 +1,7 @@
 """Wrong parameters and odd inputs of stages: one line and a status."""
 
+import re
+
 import pytest
 
 from pipeline.tensors import read_metadata, read_tensors, write_tensors
@@ -67,3 +69,14 @@ def test_text_changed_between_stages_is_noticed(project: Project) -> None:
     result = project.stage("encode_corpus", check=False)
     assert "changed while the pipeline ran: run `dvc repro` again" in result.stderr
     assert not (project.folder / "data/encoded").exists()
+
+
+def test_a_stage_refuses_another_version_of_a_package(again: Project) -> None:
+    """Also when DVC skips the stage `code`, because nothing in the project has changed."""
+    constraints = again.folder / "constraints.txt"
+    text = constraints.read_text(encoding="utf-8")
+    constraints.write_text(re.sub(r"^numpy==.*$", "numpy==1.0", text, flags=re.MULTILINE), encoding="utf-8")
+    for stage in ("build_vocab", "train"):
+        result = again.stage(stage, *(["gru"] if stage == "train" else []), check=False)
+        assert result.returncode == 1
+        assert re.match(r"error: numpy [\d.]+ is installed, but constraints.txt pins 1.0: ", result.stderr)

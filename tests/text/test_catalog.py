@@ -48,7 +48,7 @@ def test_downloads_once(entry: Path, tmp_path: Path) -> None:
 
 def test_wrong_checksum_leaves_nothing(entry: Path, tmp_path: Path) -> None:
     entry.write_bytes(b"changed")
-    with pytest.raises(RefrainError, match=r"download failed: SHA256 hash"):
+    with pytest.raises(RefrainError, match=r"source\.txt: sha256 is [0-9a-f]+, but .* get the file again"):
         fetch_text("song", tmp_path / "raw")
     assert list((tmp_path / "raw").glob("*")) == []
 
@@ -56,9 +56,19 @@ def test_wrong_checksum_leaves_nothing(entry: Path, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("entry")
 def test_damaged_file_is_fetched_again(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "song.txt").write_bytes(TEXT[:2])
-    assert fetch_text("song", tmp_path / "raw").read_bytes() == TEXT
-    assert (tmp_path / "raw" / ".song.txt.old").read_bytes() == TEXT[:2], "nothing is lost"
+    for length, old in ((2, ".song.txt.old"), (3, ".song.txt.old1")):
+        (tmp_path / "raw" / "song.txt").write_bytes(TEXT[:length])
+        assert fetch_text("song", tmp_path / "raw").read_bytes() == TEXT
+        assert (tmp_path / "raw" / old).read_bytes() == TEXT[:length], "nothing is lost"
+
+
+def test_a_file_of_the_users_stays_until_another_has_come(entry: Path, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "song.txt").write_bytes(b"the user's own")
+    entry.unlink()
+    with pytest.raises(RefrainError, match="download failed"):
+        fetch_text("song", tmp_path / "raw")
+    assert (tmp_path / "raw" / "song.txt").read_bytes() == b"the user's own"
 
 
 def test_text_without_a_checksum_is_fetched_anew_each_time(entry: Path, tmp_path: Path) -> None:

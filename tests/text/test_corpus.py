@@ -151,7 +151,7 @@ def test_text_is_the_same_however_it_is_cut(
 
 
 def is_text(text: str, normalize: str) -> bool:
-    return bool("".join(NORMALIZERS[normalize]([text])))
+    return bool("".join(NORMALIZERS[normalize].apply([text])))
 
 
 def test_small_files_of_an_archive_are_gathered_too(tmp_path: Path) -> None:

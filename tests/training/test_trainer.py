@@ -10,7 +10,7 @@ import torch
 from pipeline.errors import RefrainError
 from pipeline.evaluation.perplexity import score
 from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
-from pipeline.training.loop import Stopped
+from pipeline.training.loop import TrainingStopped
 from tests.support.training import Recorder, trainer
 
 IDS = torch.randint(7, (203,), generator=torch.Generator().manual_seed(3))
@@ -180,7 +180,7 @@ def test_signal_saves_a_checkpoint_and_stops(number: int) -> None:
     recorder = Recorder()
     work = trainer(IDS, recorder, epochs=50, step_done=step_done)
     before = signal.getsignal(number)
-    with pytest.raises(Stopped, match=signal.Signals(number).name):
+    with pytest.raises(TrainingStopped, match=signal.Signals(number).name):
         work.run()
     assert signal.getsignal(number) is before
     (saved,) = recorder.checkpoints

@@ -154,4 +154,4 @@ def test_results_that_are_no_plain_files_or_no_digests_change_nothing(home: Proj
     lock = (other.folder / "dvc.lock").read_text(encoding="utf-8")
     start = lock.index("md5: ", lock.index("models/gru.safetensors", lock.index("train@gru:"))) + 5
     (other.folder / "dvc.lock").write_text(lock[:start] + "25/../../../secret.txt" + lock[start + 32 :])
-    refused(home, git_commit_of(other), "name a digest that is none")
+    refused(home, git_commit_of(other), "contain a wrong digest")
