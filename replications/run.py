@@ -33,8 +33,6 @@ from pipeline.training.loop import Hooks, Trainer, TrainingStopped
 from pipeline.training.state import Epoch
 from replications.results import Result, Sample, write_run
 
-Ids = NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Training:
@@ -156,7 +154,7 @@ def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def encode(params: Params) -> tuple[Vocab, dict[str, Ids]]:
+def encode(params: Params) -> tuple[Vocab, dict[str, NDArray[np.int64]]]:
     """The vocabulary of a recipe, and its splits as ids."""
     text = "".join(Corpus(params.corpus).read())
     bounds = split_bounds(len(text), params.corpus.split)
@@ -203,7 +201,7 @@ def reason_to_stop(trainer: Trainer) -> str | None:
     return None
 
 
-def baselines(splits: dict[str, Ids], vocab_size: int) -> dict[str, float]:
+def baselines(splits: dict[str, NDArray[np.int64]], vocab_size: int) -> dict[str, float]:
     """Held-out perplexity of the predictors that only count, if anything is held out."""
     if len(splits["valid"]) < 2:
         return {}

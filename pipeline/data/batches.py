@@ -18,7 +18,8 @@ from torch import Tensor
 from pipeline.errors import RefrainError
 
 Minibatch = tuple[Tensor, Tensor]
-Ids = NDArray[np.int64]
+Integers = NDArray[np.int64]
+"""Ids, or positions in a text."""
 
 CPU = torch.device("cpu")
 
@@ -176,7 +177,9 @@ SAMPLINGS = {
 """The sampling methods by their names in ``params.yaml``."""
 
 
-def lanes(text: Text, begins: Ids, steps: range, num_steps: int, device: torch.device) -> Iterator[Minibatch]:
+def lanes(
+    text: Text, begins: Integers, steps: range, num_steps: int, device: torch.device
+) -> Iterator[Minibatch]:
     """Minibatches of the given ``steps`` of lanes that start at characters ``begins``."""
     ahead = max(READ_AHEAD_STEPS // num_steps, 1) * num_steps
     for low in range(steps.start, steps.stop, ahead):
@@ -188,7 +191,7 @@ def lanes(text: Text, begins: Ids, steps: range, num_steps: int, device: torch.d
 
 
 def _windows(
-    text: Text, order: Ids, offset: int, batch_size: int, num_steps: int, selection: Selection
+    text: Text, order: Integers, offset: int, batch_size: int, num_steps: int, selection: Selection
 ) -> Iterator[Minibatch]:
     """Minibatches of the windows numbered ``order``; window 0 starts at character ``offset``."""
     ahead = max(READ_AHEAD_STEPS // num_steps, 1) * batch_size
@@ -203,7 +206,7 @@ def _windows(
             yield ids[:-1].contiguous(), ids[1:].contiguous()
 
 
-def gather(text: Text, starts: Ids, count: int) -> Ids:
+def gather(text: Text, starts: Integers, count: int) -> Integers:
     """For each of ``starts``, the ``count`` characters that begin there: ``(count, len(starts))``.
 
     The text is read as a ring: its start follows its end.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.batches import Ids, Text
+from pipeline.data.batches import Integers, Text
 from pipeline.evaluation.perplexity import Score
 
 CHUNK_CHARACTERS = 1 << 20
@@ -48,11 +48,11 @@ class Baselines:
         uniform = Score(math.log(self._size), count)
         return {"uniform": uniform} | {name: Score(total / count, count) for name, total in nats.items()}
 
-    def _codes(self, ids: Ids) -> Ids:
+    def _codes(self, ids: Integers) -> Integers:
         """One number for each pair of adjacent characters."""
         return ids[:-1] * self._size + ids[1:]
 
-    def _bigram(self, ids: Ids) -> NDArray[np.float64]:
+    def _bigram(self, ids: Integers) -> NDArray[np.float64]:
         codes = self._codes(ids)
         seen = np.zeros(len(codes))
         if len(self._pairs):
@@ -67,7 +67,7 @@ class Baselines:
         return probabilities
 
 
-def overlapping(text: Text) -> Iterator[Ids]:
+def overlapping(text: Text) -> Iterator[Integers]:
     """The text in arrays. Each starts with the last character of the previous one."""
     for low in range(0, len(text) - 1, CHUNK_CHARACTERS):
         yield np.asarray(text[low : min(low + CHUNK_CHARACTERS + 1, len(text))])

@@ -54,10 +54,15 @@ def summary(recipe: str) -> str:
 
 
 def refuse_uncommitted_changes(path: Path) -> None:
-    """Raise :class:`RefrainError` if a file has uncommitted changes."""
+    """Raise :class:`RefrainError` if git does not have the file as it is now."""
     command = ["git", "status", "--porcelain", "--", str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode or result.stdout.strip():
+    if result.returncode:
+        raise RefrainError(
+            f"git cannot tell whether {path} has uncommitted changes: {result.stderr.strip()}: "
+            "run `git init` and commit it first"
+        )
+    if result.stdout.strip():
         raise RefrainError(
             f"{path} has uncommitted changes that would be lost: run `git commit {path}` or "
             f"`git checkout {path}` first"

@@ -122,7 +122,10 @@ class Trainer:
         )
 
     def step(self, inputs: Tensor, labels: Tensor) -> None:
-        """Train on one minibatch: compute gradients, update the weights and, now and then, read losses."""
+        """Train on one minibatch: compute gradients, update the weights and, now and then, read losses.
+
+        ``inputs`` and ``labels`` are ids of shape ``(num_steps, batch_size)``, with the lanes of this rank.
+        """
         start = (
             self.lanes.states if self.sampling.carries_state else self.model.initial_state(inputs.shape[1])
         )

@@ -100,7 +100,10 @@ class KeptWeights:
 
 
 class LaneStates:
-    """The hidden states in which this rank's lanes continue, for sampling methods that carry them."""
+    """The hidden states in which this rank's lanes continue, for sampling methods that carry them.
+
+    Each tensor has the shape ``(num_layers, lanes, hidden_size)``.
+    """
 
     def __init__(self, model: CharLM, batch_size: int, ranks: Ranks) -> None:
         self._model, self._ranks, self._mine = model, ranks, ranks.share(batch_size)
