@@ -48,10 +48,10 @@ def epoch_costs(rounds: int = ROUNDS, epochs: int = EPOCHS) -> dict[str, EpochCo
     }
 
 
-def minibatch_costs(side: str, rounds: int = ROUNDS) -> list[MinibatchCost]:
+def minibatch_costs(side: str) -> list[MinibatchCost]:
     """What each of the first minibatches costs, ``detached`` or ``undetached``: medians over processes."""
     command = ("-m", "benchmarks.exercises", "--minibatches-of", side)
-    found = [[MinibatchCost(**row) for row in measured_by(*command)] for _ in range(rounds)]
+    found = [[MinibatchCost(**row) for row in measured_by(*command)] for _ in range(ROUNDS)]
     return [
         MinibatchCost(index + 1, median(c.seconds for c in costs), median(c.megabytes for c in costs))
         for index, costs in enumerate(zip(*found, strict=True))

@@ -36,12 +36,10 @@ class Figure:
     bar: float
 
 
-def in_turns(
-    theirs: Callable[[], float], ours: Callable[[], float], rounds: int = ROUNDS
-) -> tuple[float, float]:
+def in_turns(theirs: Callable[[], float], ours: Callable[[], float]) -> tuple[float, float]:
     """Medians of two measurements that take turns, after one of each that does not count."""
     theirs(), ours()
-    pairs = [(theirs(), ours()) for _ in range(rounds)]
+    pairs = [(theirs(), ours()) for _ in range(ROUNDS)]
     return median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
 
 
@@ -135,8 +133,8 @@ def memory(bar: float) -> Figure:
 def print_peak(side: str) -> None:
     """Train a little and print the peak of this process's memory."""
     ids, vocab_size = setups.jaychou()
-    made = setups.TextbookTraining if side == "textbook" else setups.OurTraining
-    made("gru", ids, vocab_size).epochs()
+    sides = {"textbook": setups.TextbookTraining, "refrain": setups.OurTraining}
+    sides[side]("gru", ids, vocab_size).epochs()
     print(json.dumps(peak_megabytes()))
 
 

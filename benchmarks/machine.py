@@ -42,9 +42,9 @@ def processor_name() -> str:
     return names[0] if names else platform.processor()
 
 
-def _seconds(work: Callable[[], object], times: int = 15) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     taken = []
-    for _ in range(times):
+    for _ in range(15):
         start = time.perf_counter()
         work()
         taken.append(time.perf_counter() - start)

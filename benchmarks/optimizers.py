@@ -28,6 +28,7 @@ from pipeline.training.optim import Optimizer, memory_order_gradients
 from replications.run import encode
 
 SIDES = ("torch", "ours")
+START_UPS = 5
 FIRST_STEPS = 20
 CLASSES: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -65,12 +66,12 @@ class TorchOptimizer:
 
 
 @cache
-def start_ups(rounds: int = 5) -> dict[str, dict[str, float]]:
+def start_ups() -> dict[str, dict[str, float]]:
     """By side, what a process takes that makes the optimiser and does its first steps: medians of processes
     that take turns.
     """
     found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
-    for _ in range(rounds):
+    for _ in range(START_UPS):
         for side in SIDES:
             started = time.perf_counter()
             figures = measured_by("-m", "benchmarks.optimizers", "--first-steps-of", side)
@@ -131,7 +132,7 @@ def medians(rows: list[dict[str, float]]) -> dict[str, float]:
 
 def new_optimizer(side: str, train: TrainParams, model: CharLM) -> Any:
     """The optimiser of one side."""
-    return (TorchOptimizer if side == "torch" else Optimizer)(train, model.parameters())
+    return {"torch": TorchOptimizer, "ours": Optimizer}[side](train, model.parameters())
 
 
 def main(rounds: int, first_steps_of: str | None, training_of: str | None) -> None:

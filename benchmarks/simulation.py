@@ -83,15 +83,15 @@ def simulate(rates: dict[str, float], networks: Iterable[Network]) -> list[dict[
     return rows
 
 
-def efficiency_table(rows: Iterable[dict[str, Any]], network: str = "10 Gbit/s") -> str:
-    """Efficiency in percent on one network, as a table in Markdown."""
+def efficiency_table(rows: Iterable[dict[str, Any]]) -> str:
+    """Efficiency in percent on the first of the networks, as a table in Markdown."""
     ways = ("dense", "sparse", "sharded", "tree", "larger")
     lines = [
         f"| computer | vocabulary | ranks | {' | '.join(ways)} |",
         f"|---|---:|---:|{'---:|' * len(ways)}",
     ]
     for row in rows:
-        if row["network"] == network and row["ranks"] in (2, 8, 64, 256, 1024):
+        if row["network"] == NETWORKS[0].name and row["ranks"] in (2, 8, 64, 256, 1024):
             percent = " | ".join(f"{row['efficiency'][way]:.0%}" for way in ways)
             lines.append(f"| {row['computer']} | {row['vocab_size']:,} | {row['ranks']:,} | {percent} |")
     return "\n".join(lines)

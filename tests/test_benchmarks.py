@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import exercises, large_text, setups, simulation, textbook
 from benchmarks.bench import figures_table
-from benchmarks.figures import FIGURES, Figure
+from benchmarks.figures import Figure
 from benchmarks.optimizers import CLASSES, TorchOptimizer
 from benchmarks.processes import measured_by, peak_megabytes
 from benchmarks.training_rate import characters_per_second
@@ -73,12 +73,11 @@ def test_a_network_follows_from_two_times_that_it_took() -> None:
 
 
 def test_both_encode_alike() -> None:
-    text = "abracadabra" * 3
+    text = "abracadabra" + "abbac" + "r"  # no two characters are as frequent
     ids, vocab = textbook.encode(text)
     ours = vocab_from_counts(count_chars([text]), unk=False, min_count=1)
-    assert set(vocab) == set(ours.chars)
-    assert "".join(ours.chars[i] for i in ours.encode(text)) == text
-    assert len(ids) == len(text)
+    assert list(vocab) == list(ours.chars)
+    assert ids == ours.encode(text).tolist()
 
 
 def test_a_time_counts_only_with_its_result() -> None:
@@ -90,7 +89,6 @@ def test_a_time_counts_only_with_its_result() -> None:
 def test_the_table_has_a_line_for_each_figure() -> None:
     lines = figures_table([Figure("speed", "m/s", 1.0, 2.5, 2.5, 2.0)]).splitlines()
     assert lines[-1] == "| speed | 1 m/s | 2.5 m/s | 2.50 | 2.0 |"
-    assert len(FIGURES) == 14
 
 
 @pytest.mark.slow
