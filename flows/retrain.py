@@ -10,12 +10,13 @@ import json
 from pathlib import Path
 
 from prefect import flow, get_run_logger
+from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.gate import Comparison, compare, read_gate, refusals
 from flows.server.command_line import add_pool_option, run_as_program
-from flows.server.publish import publish_gate, publish_results
+from flows.server.publish import only_warn, publish_results
 from flows.server.states import completed, states_from_errors, step
 from flows.stages.tasks import run_stages
 from flows.workspace.dvc_repo import has_remote, open_repo
@@ -26,7 +27,7 @@ from flows.workspace.worktrees import BranchWorktree, branch_worktree, move_bran
 from pipeline import artifacts
 from pipeline.errors import RefrainError
 from pipeline.params.load import PARAMS_FILE, load_params
-from pipeline.reporting.tables import Metrics, read_json
+from pipeline.reporting.tables import Metrics, format_perplexity, read_json
 
 
 @flow(name="retrain")
@@ -108,7 +109,17 @@ def check_gate(comparisons: list[Comparison], max_regression: float) -> None:
 
     Raises :class:`RefrainError` with the reasons if they are refused.
     """
-    publish_gate(comparisons, max_regression)
+    rows = [
+        {
+            "model": pair.model,
+            "split": pair.split,
+            "accepted": "" if pair.before is None else format_perplexity(pair.before),
+            "new": "" if pair.after is None else format_perplexity(pair.after),
+        }
+        for pair in comparisons
+    ]
+    with only_warn():
+        create_table_artifact(rows, key="gate", description=f"at most {max_regression:.2%} worse is accepted")
     reasons = refusals(comparisons, max_regression)
     if reasons:
         raise RefrainError("; ".join(reasons))

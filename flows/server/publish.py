@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from prefect.artifacts import (
 )
 from prefect.exceptions import PrefectException
 
-from flows.gate import Comparison
 from flows.workspace.dvc_repo import open_repo
 from pipeline import artifacts
 from pipeline.errors import RefrainError, first_line
@@ -67,21 +66,6 @@ def publish_changes(folder: Path, before: str, after: str | None) -> None:
         create_table_artifact(changes, key="changes", description=f"{after or 'this run'} against {before}")
     else:
         create_markdown_artifact(f"No figure differs from those at {before}.", key="changes")
-
-
-@only_warn()
-def publish_gate(comparisons: Sequence[Comparison], max_regression: float) -> None:
-    """Show how the models compare with the last accepted ones."""
-    rows = [
-        {
-            "model": pair.model,
-            "split": pair.split,
-            "accepted": "" if pair.before is None else format_perplexity(pair.before),
-            "new": "" if pair.after is None else format_perplexity(pair.after),
-        }
-        for pair in comparisons
-    ]
-    create_table_artifact(rows, key="gate", description=f"at most {max_regression:.2%} worse is accepted")
 
 
 def check_revision(folder: Path, revision: str) -> None:
