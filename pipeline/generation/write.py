@@ -1,6 +1,7 @@
 """Continue prefixes with a trained model: ``refrain write --model gru --prefix 分开 --length 100``."""
 
 import argparse
+import math
 from collections.abc import Callable
 
 from pipeline.params.load import load_params
@@ -45,11 +46,12 @@ def main(
         print(text + stored.vocab.decode(continuation))
 
 
-def _number(kind: type[int] | type[float], low: float, high: float = float("inf")) -> Callable[[str], float]:
+def _number(kind: type[int] | type[float], low: float, high: float = math.inf) -> Callable[[str], float]:
     def parse(text: str) -> float:
         value = kind(text)
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is out of range: give {low:g} to {high:g}")
+            allowed = f"{low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
+            raise argparse.ArgumentTypeError(f"{text} is out of range: give {allowed}")
         return value
 
     parse.__name__ = kind.__name__
