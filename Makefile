@@ -68,7 +68,7 @@ bench-recipes: .venv/installed  ## time the recipes for Tiny Shakespeare (twelve
 bench-exercises: .venv/installed  ## measure the textbook's exercises about cost (two minutes; run nothing else)
 	@$(RUN) $(BIN)/python -m benchmarks.exercises
 
-replicate: .venv/installed  ## run the textbook's published experiments (fifteen minutes or more) and write replications/
+replicate: .venv/installed  ## run the textbook's published experiments (ten minutes or more) and write replications/
 	@$(BIN)/python -m replications.fetch
 	@$(RUN) dvc --cd replications repro
 

@@ -67,7 +67,7 @@ def refusals(comparisons: list[Comparison], max_regression: float) -> list[str]:
     """Why the new figures are refused, a line for each reason; empty if they are accepted.
 
     A figure is refused if it is missing, if it is not a number, or if it is above the accepted one by more
-    than ``max_regression`` (0.01: one per cent). A new model is accepted with any figure.
+    than ``max_regression`` (0.01: one per cent). A new model is accepted with any finite figure.
     """
     if not comparisons:
         return ["there is no held-out perplexity to compare: give corpus.split.valid or test more than 0"]

@@ -1,4 +1,4 @@
-"""What runs at night: refresh the texts, run the pipeline, and keep the result if it is no worse.
+"""What runs at night: refresh the texts, run the pipeline, and keep the result if the gate accepts it.
 
 check out --> refresh --> stages --> gate --> commit --> dvc push --> git push
 

@@ -75,7 +75,7 @@ def _first_calls_on_one_thread() -> None:
     """Call each MKL vector function that we use once, on a single number.
 
     MKL chooses the code for a function at its first call. If several threads make that call at once, one of
-    them may get low-accuracy code, which happens in one process out of twenty (pytorch/pytorch#188792).
+    them may get low-accuracy code. That happened in 4 of 100 processes (pytorch/pytorch#188792).
     """
     for function in (torch.exp, torch.log, torch.sqrt, torch.tanh):
         function(torch.ones(1))

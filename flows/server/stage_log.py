@@ -13,7 +13,7 @@ from flows.server.names import slug
 from pipeline.training.progress_line import parse
 
 PROGRESS_SECONDS = 1
-"""Between two updates of an artifact, each of which waits for the server."""
+"""Least time between two updates of an artifact. Each update waits for the server."""
 
 
 class StageLog:

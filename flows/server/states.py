@@ -38,7 +38,7 @@ def states_from_errors(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
 
 
 def error_of(state: State[Any]) -> RefrainError:
-    """What the state of a run that did not complete means: transient if another try may help."""
+    """The error of a run that did not complete: a transient one if another try may help."""
     is_transient = state.is_crashed() or bool(state.state_details.retriable)
     return (TransientError if is_transient else RefrainError)(state.message or f"it ended as {state.name}")
 
@@ -61,7 +61,7 @@ TASK_OPTIONS: dict[str, Any] = {
     "retry_jitter_factor": 1,
     "retry_condition_fn": _is_transient,
 }
-"""Of all tasks: what DVC has done is cached by DVC, and only transient errors are tried again."""
+"""Options of all tasks. Prefect caches nothing, because DVC does, and retries only transient errors."""
 
 
 def step(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -1,7 +1,7 @@
 """A Prefect server for the time of one run, for those who have none.
 
-Prefect starts one by itself, but imports the server's code into the calling program first, which does not
-need it. Started by us, it loads in its own process while the caller goes on: a run is 3 s shorter.
+Prefect would start one by itself, but would first import the server's code into the calling program, which
+does not need it. Here the server loads in its own process only. That makes a run 3 s shorter.
 """
 
 import atexit

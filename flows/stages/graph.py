@@ -1,7 +1,8 @@
 """The graph of stages, as DVC's own index has it.
 
-build_vocab --> encode_corpus --> train@rnn --> evaluate@rnn, generate@rnn --+
-                             `--> train@gru --> evaluate@gru, generate@gru --+--> report
+code --> build_vocab --> encode_corpus --> train@rnn --> evaluate@rnn, generate@rnn --+
+                                      |`-> train@gru --> evaluate@gru, generate@gru --+--> report
+                                      `--> baselines ---------------------------------+
 """
 
 import os
@@ -35,13 +36,13 @@ class Stage:
 
     @property
     def keys(self) -> list[str]:
-        """What a mapping of pools may call it: ``train@gru``, ``train``, ``training``."""
+        """The names that a mapping of pools may use for it: ``train@gru``, ``train``, ``training``."""
         names = [self.name, self.name.partition("@")[0], self.label]
         return [name for name in names if name]
 
 
 def read_stages(folder: Path, targets: Sequence[str] = (), force: bool = False) -> list[Stage]:
-    """The stages of a DVC repository that ``targets`` (none: all) need, each after those it needs.
+    """``targets`` (none: all stages) and all stages that they need. Each comes after those it needs.
 
     Raises :class:`RefrainError` for what DVC finds wrong: no such target, a mistake in ``dvc.yaml``.
     """
@@ -69,7 +70,7 @@ def reads(folder: Path, name: str, path: str) -> bool:
 
 
 def all_keys(folder: Path) -> set[str]:
-    """All that a mapping of pools may call a repository's stages."""
+    """All names that a mapping of pools may use for a repository's stages."""
     with open_repo(folder) as repo:
         return {key for node in repo.index.graph for key in Stage(_name(node), (), True, _label(node)).keys}
 
@@ -112,7 +113,7 @@ def _label(node: DvcStage) -> str | None:
 
 
 def _name(node: DvcStage) -> str:
-    """What DVC's commands call a stage in the repository's folder, whatever the current one is."""
+    """The name by which DVC's commands know a stage when they run in the repository's folder."""
     if not isinstance(node, PipelineStage):
         return str(node.path_in_repo)
     return str(node.name) if node.path_in_repo == PROJECT_FILE else f"{node.path_in_repo}:{node.name}"
@@ -131,10 +132,10 @@ def available_cores() -> int:
 
 
 def share_cores(stages: Iterable[Stage], max_parallel: int, cores: int) -> dict[str, int]:
-    """CPU threads for each stage, so that stages which may run at the same time share ``cores``.
+    """CPU threads for each stage, so that stages at the same depth of the graph share ``cores``.
 
-    Stages may run at the same time if they are equally many steps from the graph's start. Stages with nothing
-    to do need no core.
+    Stages at different depths may overlap for a while and then use more threads than there are cores. Stages
+    with nothing to do need no core.
     """
     depth: dict[str, int] = {}
     running: dict[int, int] = {}

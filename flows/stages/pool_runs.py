@@ -113,7 +113,7 @@ class Watch:
             self._on_line(f"pool {self._pool} has no worker: `make worker POOL={self._pool}` on its machine")
 
     def _check_heartbeat(self) -> State[Any] | None:
-        """The state Crashed, which the server is then told, if heartbeats have been missing for too long."""
+        """Return Crashed, and tell the server, if heartbeats have been missing for too long."""
         if self._has_heartbeat():
             self._last_sign = time.monotonic()
         if time.monotonic() - self._last_sign < LOST_SECONDS:

@@ -1,4 +1,4 @@
-"""Runs stages on other machines, by the workers of their pools.
+"""Runs stages on other machines, through the workers of their work pools.
 
 commit of the state --> git ref --> flow run on the pool --> results on the ref --> dvc pull
 

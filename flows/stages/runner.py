@@ -1,4 +1,4 @@
-"""Runs one stage: the protocol that runners here and on other machines follow, and the runner here."""
+"""Running one stage: the protocol of all runners, and the runner for this machine."""
 
 import threading
 import time

@@ -1,7 +1,7 @@
-"""What goes to another machine for a stage, and what comes back. Data go over DVC's remote instead.
+"""What the flow sends to another machine for a stage, and what it gets back. Data go over DVC's remote.
 
-There: a commit of all that stages read. Back: a commit upon it, with the stage's entry in ``dvc.lock`` and
-the small outputs that git keeps.
+The flow sends a commit of all that stages read. It gets back a child of that commit, with the stage's entry
+in ``dvc.lock`` and the small outputs that git keeps.
 """
 
 import re

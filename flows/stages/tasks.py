@@ -33,15 +33,14 @@ def run_stages(
 ) -> list[str]:
     """Run the stages of the DVC repository in ``folder`` that have to run, and return their names.
 
-    They run side by side where DVC's graph allows it. ``branch`` is the one whose upstream's remote the
-    machines of ``pools`` share; None: the one that is checked out. Raises :class:`RefrainError` with all that
-    failed.
+    They run side by side where DVC's graph allows it. The machines of ``pools`` share the git remote that
+    ``branch`` follows (None: the branch that is checked out). Raises :class:`RefrainError` with all failures.
     """
     if max_parallel is not None and max_parallel < 1:
         raise RefrainError(f"max_parallel: {max_parallel} is wrong: it should be 1 or more")
     if pools:
         check_pools(folder, pools)
-        # Before anything runs: on other machines, the stage that does this sees other folders.
+        # The stage report does this, too, but on another machine it would see that machine's folders.
         with chdir(folder):
             archive_removed_models(load_params().models)
     stages = read_stages(folder, targets, force)

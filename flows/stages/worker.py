@@ -31,9 +31,9 @@ from pipeline.versions import check_versions
 @flow(name="stage")
 @states_from_errors
 def run_on_worker(stage: str, ref: str, commit: str, force: bool = False) -> State[None]:
-    """Run a stage on the state ``commit`` of a run elsewhere, which is at the git ref ``ref``.
+    """Run a stage on ``commit``, the files that the flow has pushed to the git ref ``ref``.
 
-    Results go back as a commit on that ref. With ``force``, the stage runs if it is unchanged, too.
+    Results go back as a commit on that ref. With ``force``, the stage runs even if it is unchanged.
     """
     started = time.monotonic()
     main, name, log = repository_root(Path.cwd()), f"refrain-{slug(stage)}", get_run_logger().info

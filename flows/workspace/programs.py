@@ -28,7 +28,7 @@ TRANSIENT = re.compile(
     rf"|exited with ({TRANSIENT_EXIT_STATUS}|137|143|-\d+)\b)",
     re.IGNORECASE,
 )
-"""DVC's errors that another try may help: a lock, a connection, a stage that was killed or said so itself."""
+"""DVC errors where another try may help: a lock, a connection, a stage that was killed or said so."""
 
 OnLine = Callable[[str], None]
 """Receives a program's output line by line."""

@@ -1,4 +1,4 @@
-"""A folder's state as a commit on a git ref of its own, by which it gets to another machine and back."""
+"""A folder's state as a commit on its own git ref, which carries it to another machine and back."""
 
 import os
 import re
@@ -146,7 +146,7 @@ def commit_folder(folder: Path, untracked: Collection[str], left_out: Collection
     """
     with tempfile.TemporaryDirectory() as temporary:
         index = Path(temporary) / "index"
-        # With its time: git re-reads files that are as young as its index, whatever their own times say.
+        # copy2 keeps the index's time: git re-reads all files that are not older than its index.
         shutil.copy2(run_git(folder, "rev-parse", "--path-format=absolute", "--git-path", "index"), index)
         variables = {**AUTHOR, "GIT_INDEX_FILE": str(index), "GIT_LITERAL_PATHSPECS": "1"}
         run = partial(run_git, folder, variables=variables)

@@ -10,7 +10,7 @@ from pipeline.text.catalog import CATALOG_FILE, RAW, load_catalog
 
 
 def copy_ignored_texts(tree: Path, main: Path, corpus: str) -> None:
-    """Copy what git ignores of the text or folder ``corpus`` and the worktree ``tree`` lacks.
+    """Link or copy the files of ``corpus`` that git ignores and that the worktree ``tree`` lacks.
 
     ``main`` is the checkout that the worktree belongs to. A text that git does not ignore is never copied: a
     run that commits its worktree would commit it.
@@ -30,10 +30,10 @@ def copy_ignored_texts(tree: Path, main: Path, corpus: str) -> None:
 
 
 def refresh_catalog_texts(tree: Path, corpus: str, programs: Programs, on_line: OnLine) -> None:
-    """Fetch the catalogue's texts in ``corpus`` that have no checksum, or are missing, to the worktree.
+    """Fetch texts of the catalogue to the worktree, unless git tracks them.
 
-    ``corpus`` is one text, or a folder; of a folder, missing texts stay missing. A text that git has stays as
-    it is.
+    If ``corpus`` is one text, it is fetched if it is missing or has no checksum. If it is a folder, only
+    those of its present texts that have no checksum are fetched.
     """
     if not (tree / CATALOG_FILE).exists():
         return

@@ -71,8 +71,8 @@ def worktree(main: Path, name: str, commit: str) -> Iterator[Path]:
 def exclusive_lock(main: Path, name: str, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold a lock file. The system releases it when this process ends, however it ends.
 
-    If another process holds it: raises :class:`RefrainError`, or, with ``on_wait``, calls that with a line
-    that says so, and waits.
+    If another process holds it, raises :class:`RefrainError`. With ``on_wait``, reports that and waits
+    instead.
     """
     path = _common_git_folder(main) / f"{name}.lock"
     with path.open("w") as file:
@@ -88,7 +88,7 @@ def exclusive_lock(main: Path, name: str, on_wait: Callable[[str], None] | None 
 
 
 def move_branch(tree: BranchWorktree, commit: str) -> None:
-    """Move the branch forward to ``commit``, in the user's checkout, too, where it is checked out.
+    """Move the branch forward to ``commit``. If a checkout has the branch, update its files, too.
 
     Raises :class:`RefrainError` if the branch has moved since, or if the user's changes are in the way.
     """

@@ -27,7 +27,7 @@ READ_AHEAD_STEPS = 1 << 16
 """How many characters of each lane are read at a time."""
 
 NEARBY_CHARACTERS = 1 << 20
-"""Windows that lie within this many characters of the text are read together."""
+"""Windows in the same block of this many characters are read together, if no long gap separates them."""
 
 
 class Text(Protocol):

@@ -24,8 +24,8 @@ from pipeline.text.reading import Piece
 from pipeline.text.vocab import Ids, Placement, VocabFile
 
 SHARD_ROWS = 1 << 25
-"""The most rows of a shard, and enough for any piece of bounded size. Only compressed files, which are one
-piece of any length, need several shards.
+"""The most rows of a shard. A piece with more characters than this gets several shards: a compressed file, a
+text at a URL, or a piece whose cut was moved to the next line break.
 """
 
 GROUP_ROWS = 1 << 16

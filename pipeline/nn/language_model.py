@@ -43,12 +43,12 @@ class ModelConfig:
 class CharLM(nn.Module):
     """Recurrent language model over characters (Mikolov et al., 2010; Graves, 2013).
 
-    The input is an embedding or a one-hot character. The latter is never a dense vector: it selects a row of
-    the input weights. ``dropout`` acts on the embedding, between layers and before the decoder (Zaremba et
-    al., 2014). ``tied`` shares the embedding with the decoder (Press & Wolf, 2017). ``implementation``
-    changes how the layers are computed, but not the result beyond rounding: see :mod:`pipeline.nn.recurrent`.
-    Initial weights are drawn as in ``torch.nn`` or, with ``init_std``, from N(0, init_std^2); biases are then
-    0.
+    The input is an embedding or a one-hot character. The latter selects a row of the input weights; only the
+    implementation ``torch`` makes a dense vector of it. ``dropout`` acts on the embedding, between layers and
+    before the decoder (Zaremba et al., 2014). ``tied`` shares the embedding with the decoder (Press & Wolf,
+    2017). ``implementation`` changes how the layers are computed, but not the result beyond rounding: see
+    :mod:`pipeline.nn.recurrent`. Initial weights are drawn as in ``torch.nn`` or, with ``init_std``, from
+    N(0, init_std^2); biases are then 0.
     """
 
     def __init__(

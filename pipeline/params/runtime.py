@@ -20,9 +20,7 @@ class RuntimeParams(Section):
     """Processes that share the lanes of each minibatch in training. Changes rounding and dropout."""
 
     accumulate: Annotated[int, Field(ge=1, le=2**20)] = 1
-    """Microbatches in which to read each minibatch, if it does not fit into memory. Changes rounding and
-    dropout.
-    """
+    """Microbatches in which to read each minibatch, to save memory. Changes rounding and dropout."""
 
     checkpoint_seconds: Positive = 30.0
     """Seconds between checkpoints: a killed training loses at most this much work."""

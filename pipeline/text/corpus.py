@@ -1,8 +1,8 @@
 """The text that ``corpus`` in ``params.yaml`` describes, in pieces that can be read in parallel.
 
-Files are cut into pieces of bounded size, always in the same places, and at line breaks if possible. Each
-piece is normalised on its own. Once all pieces have been counted, we know each piece's position in the whole
-text and the separator before it. The resulting text does not depend on the cuts.
+Files are cut into pieces, always in the same places, and at line breaks if possible. Each piece is normalised
+on its own. Once all pieces have been counted, we know each piece's position in the whole text and the
+separator before it. The resulting text does not depend on the cuts.
 """
 
 import hashlib
@@ -21,7 +21,9 @@ from pipeline.text.reading import FileRange, Piece, decode_piece
 from pipeline.text.vocab import Placement, count_chars
 
 PIECE_BYTES = 1 << 25
-"""Size of a piece in bytes. A process that dies loses at most this much work."""
+"""Size of a piece in bytes, up to the next line break. Files that cannot be entered in the middle are one
+piece each.
+"""
 
 SEARCH_BYTES = 1 << 16
 """How many bytes after the intended cut to search for a line break."""
