@@ -20,7 +20,7 @@ COMMANDS = {
 def main() -> None:
     """Run one subcommand."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if name in ("-h", "--help"):
+    if name in ("-h", "--help", "help"):
         print("usage: refrain COMMAND ...\n\ncommands:")
         for command, (_, summary) in COMMANDS.items():
             print(f"  {command:<8}{summary}")

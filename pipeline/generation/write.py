@@ -1,9 +1,10 @@
-"""Continue prefixes with a trained model: ``refrain write --model gru --prefix 分开 --length 100``."""
+"""Continue prefixes with a trained model, as in `refrain write --model gru --prefix 分开 --length 100`."""
 
 import argparse
 import math
 from collections.abc import Callable
 
+from pipeline.errors import RefrainError
 from pipeline.params.load import load_params
 
 
@@ -32,6 +33,8 @@ def main(
     allow_unk: bool,
 ) -> None:
     """Print each prefix with its continuation."""
+    if temperature == 0 and (top_k or top_p):
+        raise RefrainError("--top-k and --top-p choose what to draw from: give --temperature above 0, too")
     params = load_params()
 
     # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.
@@ -48,13 +51,15 @@ def main(
 
 def _number(kind: type[int] | type[float], low: float, high: float = math.inf) -> Callable[[str], float]:
     def parse(text: str) -> float:
-        value = kind(text)
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of type {kind.__name__}") from None
         if not low <= value <= high:
             allowed = f"{low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
             raise argparse.ArgumentTypeError(f"{text} is out of range: give {allowed}")
         return value
 
-    parse.__name__ = kind.__name__
     return parse
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.errors import RefrainError
 from pipeline.params.load import PARAMS_FILE, Params, load_params
+from pipeline.text.catalog import text_at
 from pipeline.versions import check_versions
 
 
@@ -20,11 +21,27 @@ def main() -> None:
 
 
 def check_text(params: Params) -> None:
-    """Raise :class:`RefrainError` if ``corpus.path`` does not exist."""
+    """Raise :class:`RefrainError` if ``corpus.path`` and ``corpus.files`` name no file.
+
+    URLs are not opened.
+    """
     path = params.corpus.path
-    if "://" in path or Path(path).exists():
+    kind, is_url, _ = path.partition("://")
+    if is_url:
+        from fsspec import available_protocols
+
+        if kind not in available_protocols():
+            raise RefrainError(
+                f"{PARAMS_FILE}: corpus.path: {kind}:// is no kind of URL: write https:// or s3://"
+            )
         return
-    hint = "correct it, or fetch a text that `refrain texts` lists"
+    if Path(path).exists():
+        from pipeline.text.files import find_files
+
+        find_files(path, params.corpus.files)
+        return
+    name = text_at(Path(path))
+    hint = f"run `refrain fetch {name}`" if name else "correct it, or fetch a text that `refrain texts` lists"
     if path.startswith("~"):
         hint = f"write {Path(path).expanduser()}"
     raise RefrainError(f"{PARAMS_FILE}: corpus.path: {path!r} does not exist: {hint}")

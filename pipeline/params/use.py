@@ -21,6 +21,7 @@ from pipeline.params.recipes import (
     read_overlay,
     recipe_names,
 )
+from pipeline.text.catalog import text_at
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(recipe: str | None) -> None:
     """Write a recipe and print what has changed, or list the recipes."""
+    if not RECIPES.is_dir():
+        raise RefrainError(f"{RECIPES} is missing: run from the project's folder")
     if recipe is None:
         for name in recipe_names():
             print(f"{name:<25} {summary(name)}")
@@ -44,7 +47,8 @@ def main(recipe: str | None) -> None:
         print(line)
     path = after["corpus"]["path"]
     if "://" not in path and not Path(path).exists():
-        print(f"next: fetch the text {path}: `refrain texts` shows its name")
+        text_name = text_at(Path(path))
+        print(f"next: run `refrain fetch {text_name}`" if text_name else f"next: put the text into {path}")
 
 
 def summary(recipe: str) -> str:
@@ -64,7 +68,7 @@ def refuse_uncommitted_changes(path: Path) -> None:
         )
     if result.stdout.strip():
         raise RefrainError(
-            f"{path} has uncommitted changes that would be lost: run `git commit {path}` or "
+            f"{path} has uncommitted changes that would be lost: run `git commit -m recipe {path}` or "
             f"`git checkout {path}` first"
         )
 

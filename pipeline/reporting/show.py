@@ -42,7 +42,8 @@ def sample_lines(rows: list[dict[str, Any]]) -> list[Text]:
 def main() -> None:
     """Print the results of the last run."""
     console = Console(highlight=False)
-    console.print(metrics_table(read_json(artifacts.METRICS)))
-    for line in sample_lines(read_lines(artifacts.SAMPLES)):
+    metrics, samples = read_json(artifacts.METRICS), read_lines(artifacts.SAMPLES)
+    console.print(metrics_table(metrics))
+    for line in sample_lines(samples):
         console.print(line, soft_wrap=True)
     console.print(f"more: {artifacts.INDEX}", soft_wrap=True)

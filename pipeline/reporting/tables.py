@@ -57,14 +57,21 @@ def format_perplexity(value: float) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raise :class:`RefrainError` if it is missing."""
-    return json.loads(_read(path))
+    """The content of a JSON file. Raise :class:`RefrainError` if it is missing or damaged."""
+    return _parse(path, _read(path))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """All rows of a JSON-lines file. Raise :class:`RefrainError` if it is missing."""
+    """All rows of a JSON-lines file. Raise :class:`RefrainError` if it is missing or damaged."""
     # Not splitlines(), which would also split at Unicode line separators inside a text.
-    return [json.loads(line) for line in _read(path).split("\n") if line]
+    return [_parse(path, line) for line in _read(path).split("\n") if line]
+
+
+def _parse(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise RefrainError(f"{path} is damaged ({error}): delete it and run `dvc repro`") from None
 
 
 def _read(path: Path) -> str:

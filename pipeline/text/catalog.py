@@ -52,6 +52,12 @@ def load_catalog(path: Path = CATALOG_FILE) -> dict[str, Entry]:
         raise RefrainError(f"{path}: not valid YAML: {error}".replace("\n", " ")) from None
 
 
+def text_at(path: Path) -> str | None:
+    """The name of the text that :func:`fetch_text` would write to ``path``, if the catalogue has one."""
+    texts = load_catalog() if CATALOG_FILE.exists() else {}
+    return next((name for name, entry in texts.items() if RAW / entry.file == path), None)
+
+
 def fetch_text(name: str, folder: Path = RAW) -> Path:
     """Download the text ``name`` to ``folder``, unless it is already there, and return its path.
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import RefrainError
+from pipeline.params.recipes import load_recipe, recipe_names
 from pipeline.text.catalog import fetch_text, load_catalog
 
 
@@ -23,7 +24,11 @@ def main(name: str) -> None:
     """Fetch a text and print how to train on it."""
     path = fetch_text(name)
     track(path)
-    print(f"{path}: complete. To train on it, set in params.yaml:")
+    recipes = [recipe for recipe in recipe_names() if load_recipe(recipe).corpus.path == str(path)]
+    if recipes:
+        print(f"{path}: complete. To train on it, run `refrain use {recipes[0]}`, or set in params.yaml:")
+    else:
+        print(f"{path}: complete. To train on it, set in params.yaml:")
     print(f"  corpus.path: {path}\n  corpus.normalize: {load_catalog()[name].normalize}")
 
 

@@ -54,6 +54,25 @@ def test_text_that_is_not_there_is_told_before_any_work(
 
 
 @pytest.mark.parametrize(
+    ("path", "files", "message"),
+    [
+        ("htps://example.org/x.txt", "null", "corpus.path: htps:// is no kind of URL"),
+        ("folder", "'*.md'", r"corpus.path folder: no file in it matches '\*.md'"),
+        ("folder/a.txt", "'*.txt'", "works only with a folder or .zip"),
+    ],
+)
+def test_text_settings_that_cannot_work_are_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, files: str, message: str
+) -> None:
+    load(tmp_path, ("path: data/raw/lyrics.txt", f"path: {path}"), ("files: null", f"files: {files}"))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/a.txt").write_text("a", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RefrainError, match=message):
+        check.main()
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("epochs: 4", "epochs: four", "train.epochs: 'four' is wrong: input should be a valid integer"),

@@ -57,7 +57,7 @@ def test_comments_and_the_users_own_sections_stay_and_changes_are_told(shipped: 
     assert "corpus.path: data/raw/lyrics.txt -> data/raw/tinyshakespeare.txt" in said
     assert "train.epochs: 72 -> 5" in said
     assert "models.rnn: removed" in said
-    assert said[-1] == "next: fetch the text data/raw/tinyshakespeare.txt: `refrain texts` shows its name"
+    assert said[-1] == "next: run `refrain fetch tiny_shakespeare`"
 
 
 def test_uncommitted_changes_are_not_thrown_away(shipped: Project) -> None:

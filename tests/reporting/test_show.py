@@ -1,6 +1,12 @@
 """What `refrain show` prints."""
 
-from pipeline.reporting.show import sample_lines
+from pathlib import Path
+
+import pytest
+
+from pipeline import artifacts
+from pipeline.errors import RefrainError
+from pipeline.reporting.show import main, sample_lines
 
 
 def test_samples_stand_under_their_own_decoding() -> None:
@@ -14,3 +20,10 @@ def test_samples_stand_under_their_own_decoding() -> None:
     lines = [line.plain for line in sample_lines(rows)]
     assert lines[:4] == ["rnn, greedy:", "  arnn0", "rnn, temperature 0.8:", "  arnn1"]
     assert len(lines) == 8
+
+
+def test_damaged_results_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    artifacts.write_text(artifacts.METRICS, '{"rnn": {"tr')
+    with pytest.raises(RefrainError, match=r"reports/metrics\.json is damaged .*: delete it and run"):
+        main()

@@ -167,6 +167,10 @@ def test_people_can_sample_from_the_command_line(finished: Project) -> None:
     assert wrong.returncode == 1
     assert "'Q' (U+0051)" in wrong.stderr
     assert finished.run(*command, "--prefix", "分", "--temperature", "-1", check=False).returncode == 2
+    wrong = finished.run(*command, "--prefix", "分", "--length", "ten", check=False)
+    assert "'ten' is not a number of type int" in wrong.stderr
+    wrong = finished.run(*command, "--prefix", "分", "--top-k", "5", check=False)
+    assert "error: --top-k and --top-p choose what to draw from: give --temperature" in wrong.stderr
 
 
 def test_show_prints_perplexities_and_two_samples_a_model(finished: Project) -> None:
