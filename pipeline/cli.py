@@ -7,12 +7,12 @@ from importlib import import_module
 from pipeline.program import run_program
 
 COMMANDS = {
-    "write": ("pipeline.generation.write", "continue a prefix with a trained model"),
-    "show": ("pipeline.reporting.show", "print the perplexity table and samples of the last run"),
-    "use": ("pipeline.params.use", "write a recipe into params.yaml"),
-    "texts": ("pipeline.text.texts", "list the texts that can be fetched"),
-    "fetch": ("pipeline.text.fetch", "download a text and track it with DVC"),
-    "check": ("pipeline.params.check", "check params.yaml before anything runs"),
+    "write": ("pipeline.commands.write", "continue a prefix with a trained model"),
+    "show": ("pipeline.commands.show", "print the perplexity table and samples of the last run"),
+    "use": ("pipeline.commands.use", "write a recipe into params.yaml"),
+    "texts": ("pipeline.commands.texts", "list the texts that can be fetched"),
+    "fetch": ("pipeline.commands.fetch", "download a text and track it with DVC"),
+    "check": ("pipeline.commands.check", "check params.yaml before anything runs"),
 }
 """Module and summary of each subcommand. A module has ``main`` and, if needed, ``add_arguments``."""
 

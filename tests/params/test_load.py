@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.commands import check
 from pipeline.errors import RefrainError
-from pipeline.params import check
 from pipeline.params.load import load_params
 from tests.support.project import PARAMS, ROOT
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.commands.use import with_recipe
 from pipeline.errors import RefrainError
 from pipeline.params.load import load_params
-from pipeline.params.recipes import RECIPES, load_recipe, recipe_names
+from pipeline.params.recipes import RECIPES, load_recipe, read_overlay, recipe_names
 from tests.support.project import ROOT, Project
 
 NAMES = recipe_names(ROOT / RECIPES)
@@ -68,6 +69,15 @@ def test_uncommitted_changes_are_not_thrown_away(shipped: Project) -> None:
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: params.yaml has uncommitted changes that would be lost")
     assert (shipped.folder / "params.yaml").read_bytes() == before
+
+
+def test_tags_in_params_yaml_build_no_objects(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    overlay = read_overlay("default", ROOT / RECIPES)
+    tag = f"!!python/object/apply:os.mkdir [{tmp_path}/made]"
+    written = with_recipe(text.replace("seed: 1", f"seed: {tag}"), "default", overlay)
+    assert "seed: 1\n" in written
+    assert not (tmp_path / "made").exists()
 
 
 def test_recipes_are_listed_with_what_they_are(shipped: Project) -> None:

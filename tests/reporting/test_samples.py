@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.commands.show import sample_lines
 from pipeline.reporting.page import samples_side_by_side
 from pipeline.reporting.samples import decoding_name, samples_markdown
-from pipeline.reporting.show import sample_lines
 from pipeline.reporting.tables import read_lines
 
 

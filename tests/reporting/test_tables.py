@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.commands.show import metrics_table
 from pipeline.errors import RefrainError
-from pipeline.reporting.show import metrics_table
 from pipeline.reporting.tables import Metrics, format_perplexity, perplexity_rows, read_json, splits_of
 
 

@@ -1,4 +1,3 @@
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -123,12 +122,3 @@ def test_flows_hold_no_copy_of_the_stage_list() -> None:
     code = [line for line in text.splitlines() if '"""' not in line and "-->" not in line]
     for stage in ("build_vocab", "encode_corpus", "evaluate"):
         assert not [line for line in code if stage in line]
-
-
-def test_imports_go_one_way() -> None:
-    """flows -> stages -> server -> workspace."""
-    below = {"workspace": [], "server": ["workspace"], "stages": ["server", "workspace"]}
-    for folder, allowed in below.items():
-        for path in (ROOT / "flows" / folder).glob("*.py"):
-            imported = re.findall(r"from flows\.(\w+)", path.read_text(encoding="utf-8"))
-            assert {*imported} <= {folder, *allowed}, path

@@ -25,10 +25,8 @@ def main(name: str) -> None:
     path = fetch_text(name)
     track(path)
     recipes = [recipe for recipe in recipe_names() if load_recipe(recipe).corpus.path == str(path)]
-    if recipes:
-        print(f"{path}: complete. To train on it, run `refrain use {recipes[0]}`, or set in params.yaml:")
-    else:
-        print(f"{path}: complete. To train on it, set in params.yaml:")
+    set_by_recipe = f"run `refrain use {recipes[0]}`, or " if recipes else ""
+    print(f"{path}: complete. To train on it, {set_by_recipe}set in params.yaml:")
     print(f"  corpus.path: {path}\n  corpus.normalize: {load_catalog()[name].normalize}")
 
 

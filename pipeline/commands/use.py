@@ -47,8 +47,8 @@ def main(recipe: str | None) -> None:
         print(line)
     path = after["corpus"]["path"]
     if "://" not in path and not Path(path).exists():
-        text_name = text_at(Path(path))
-        print(f"next: run `refrain fetch {text_name}`" if text_name else f"next: put the text into {path}")
+        catalogued = text_at(Path(path))
+        print(f"next: run `refrain fetch {catalogued}`" if catalogued else f"next: put the text into {path}")
 
 
 def summary(recipe: str) -> str:
@@ -81,14 +81,14 @@ def with_recipe(text: str, recipe: str, overlay: Mapping[str, Any]) -> str:
     from ruamel.yaml import YAML
 
     complete = without_nulls(load_recipe(recipe).model_dump())
-    yaml = YAML()
-    yaml.width, yaml.preserve_quotes, yaml.default_flow_style = 110, True, None
-    yaml.representer.add_representer(type(None), _write_null)
-    document = yaml.load(text)
+    round_trip = YAML(typ="rt")  # keeps comments and, like typ="safe", builds no objects that tags name
+    round_trip.width, round_trip.preserve_quotes, round_trip.default_flow_style = 110, True, None
+    round_trip.representer.add_representer(type(None), _write_null)
+    document = round_trip.load(text)
     for section in RESULT_SECTIONS:
         write_value(document, section, overlay.get(section, {}), complete[section])
     stream = io.StringIO()
-    yaml.dump(document, stream)
+    round_trip.dump(document, stream)
     check_params(document)
     return stream.getvalue()
 

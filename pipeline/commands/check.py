@@ -40,8 +40,10 @@ def check_text(params: Params) -> None:
 
         find_files(path, params.corpus.files)
         return
-    name = text_at(Path(path))
-    hint = f"run `refrain fetch {name}`" if name else "correct it, or fetch a text that `refrain texts` lists"
+    catalogued = text_at(Path(path))
+    hint = "correct it, or fetch a text that `refrain texts` lists"
+    if catalogued:
+        hint = f"run `refrain fetch {catalogued}`"
     if path.startswith("~"):
         hint = f"write {Path(path).expanduser()}"
     raise RefrainError(f"{PARAMS_FILE}: corpus.path: {path!r} does not exist: {hint}")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import artifacts
+from pipeline.commands.show import main, sample_lines
 from pipeline.errors import RefrainError
-from pipeline.reporting.show import main, sample_lines
 
 
 def test_samples_stand_under_their_own_decoding() -> None:
