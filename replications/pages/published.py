@@ -44,10 +44,15 @@ def read_published() -> list[Published]:
     ]
 
 
-def read_spread() -> dict[tuple[str, int], tuple[float, float]]:
-    """The perplexities of seeds 1 and 2 (see :mod:`replications.spread`), by recipe and epoch."""
+def read_spread() -> dict[tuple[str, int], tuple[float | None, ...]]:
+    """The perplexities of seeds 1 and 2 (see :mod:`replications.spread`), by recipe and epoch.
+
+    None where a training ended before the epoch.
+    """
     return {
-        (row["recipe"], int(row["epoch"])): (float(row["seed 1"]), float(row["seed 2"]))
+        (row["recipe"], int(row["epoch"])): tuple(
+            float(row[seed]) if row[seed] else None for seed in ("seed 1", "seed 2")
+        )
         for row in _rows(SPREAD)
     }
 

@@ -19,7 +19,7 @@ def published_table(recipe: str) -> str:
             str(row.epoch),
             f"{row.perplexity:g}",
             number(row.measured()),
-            *map(number, spread[row.recipe, row.epoch]),
+            *("" if figure is None else number(figure) for figure in spread[row.recipe, row.epoch]),
             f"{row.tolerance:g} times",
             "yes" if row.agrees() else "no",
             row.reason,
