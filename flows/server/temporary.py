@@ -38,9 +38,8 @@ def start_temporary_server() -> None:
         start_new_session=True,  # Ctrl-C is for the run, which still has to tell the server
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(
-            number, lambda received, _: sys.exit(128 + received)
-        )  # else atexit functions do not run
+        # Without a handler, atexit functions would not run.
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     atexit.register(process.wait)
     atexit.register(process.terminate)  # runs first, and after Prefect has sent what it still had to send
     address = f"http://127.0.0.1:{port}/api"
