@@ -18,10 +18,8 @@ from pipeline.code_digest import (
 )
 from pipeline.errors import RefrainError
 from pipeline.versions import COMPUTING_PACKAGES, check_versions, installed_version
+from tests.support.digests import MODULES, STAGES, copy_code, digests, files_of
 from tests.support.project import ROOT
-
-STAGES = sorted(path.stem for path in (ROOT / "pipeline/stages").glob("*.py") if path.stem != "__init__")
-MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "pipeline").rglob("*.py"))
 
 PROGRAM = '''
 """Docstring."""
@@ -57,15 +55,7 @@ class A[T]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The pipeline's code in a folder of its own."""
-    shutil.copytree(
-        ROOT / "pipeline", tmp_path / "copy/pipeline", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    return tmp_path / "copy"
-
-
-def digests(root: Path) -> dict[str, str]:
-    """Those of all stages. A file is read only once in a process, so each state needs a folder of its own."""
-    return {stage: program_digest(f"pipeline.stages.{stage}", root) for stage in STAGES}
+    return copy_code(tmp_path / "copy")
 
 
 def test_comments_docstrings_and_layout_mean_nothing(copy: Path) -> None:
@@ -75,87 +65,6 @@ def test_comments_docstrings_and_layout_mean_nothing(copy: Path) -> None:
         source = re.sub(r"^(?=def |class |@)", "# A comment.\n\n\n", source, flags=re.MULTILINE)
         path.write_text(f'{source}\n\n# The end.\n"""Words."""\n', encoding="utf-8")
     assert digests(copy) == digests(ROOT)
-
-
-class Mutation(ast.NodeTransformer):
-    """Changes the constant or operator number ``index`` of a program, counted from 0 in its tree."""
-
-    def __init__(self, index: int) -> None:
-        self.left = index
-
-    def _is_due(self) -> bool:
-        self.left -= 1
-        return self.left == -1
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        return node if isinstance(node.value, ast.Constant) else self.generic_visit(node)  # a docstring
-
-    def visit_If(self, node: ast.If) -> ast.AST:
-        return node if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        return node  # its constants cannot be exchanged for any others
-
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        return ast.copy_location(ast.Constant(f"not {node.value!r}"), node) if self._is_due() else node
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        if self._is_due():
-            node.op = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
-            return node
-        return self.generic_visit(node)
-
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        if self._is_due():
-            node.ops[0] = ast.NotEq() if isinstance(node.ops[0], ast.Eq) else ast.Eq()
-            return node
-        return self.generic_visit(node)
-
-
-def count_mutations(tree: ast.AST) -> int:
-    """How many constants and operators :class:`Mutation` can change."""
-    counter = Mutation(-1)
-    counter.visit(tree)
-    return -1 - counter.left
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [0, 1, 2])
-def test_a_changed_constant_or_operator_changes_the_stages_that_import_it_and_no_other(
-    tmp_path: Path, number: int
-) -> None:
-    """In each module, three of them: the first, one in the middle, the last."""
-    before, changeable = digests(ROOT), 0
-    for module in MODULES:
-        tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
-        count = count_mutations(tree)
-        if not count:
-            continue  # an __init__.py with a docstring
-        changeable += 1
-        root = tmp_path / module.as_posix().replace("/", "-")
-        shutil.copytree(ROOT / "pipeline", root / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-        mutated = Mutation((count - 1) * number // 2).visit(tree)
-        (root / module).write_text(ast.unparse(mutated), encoding="utf-8")
-        changed = {stage for stage, digest in digests(root).items() if digest != before[stage]}
-        assert changed == {stage for stage in STAGES if module.as_posix() in files_of(stage)}, module
-    assert changeable > len(MODULES) * 3 / 4
-
-
-@pytest.mark.slow
-def test_a_constant_changes_the_stages_that_import_it_and_no_other(copy: Path, tmp_path: Path) -> None:
-    before = digests(ROOT)
-    for number, module in enumerate(MODULES):
-        root = tmp_path / str(number)
-        shutil.copytree(copy / "pipeline", root / "pipeline")
-        with (root / module).open("a", encoding="utf-8") as file:
-            file.write("\n_CHANGED = 1\n")
-        after = digests(root)
-        changed = {stage for stage in STAGES if after[stage] != before[stage]}
-        assert changed == {stage for stage in STAGES if module.as_posix() in files_of(stage)}, module
-
-
-def files_of(stage: str) -> set[str]:
-    return {found.path for found in imported_modules(f"pipeline.stages.{stage}")}
 
 
 @pytest.mark.slow
