@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.commands import fetch, texts
 from pipeline.errors import RefrainError
-from pipeline.text import fetch, texts
 from pipeline.text.catalog import fetch_text, load_catalog
 from tests.support.project import ROOT
 
