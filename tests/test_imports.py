@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.project import ROOT
 
-TOP = {"training", "evaluation", "generation", "reporting"}
+TOP = ("training", "evaluation", "generation", "reporting")  # a tuple: all workers collect in one order
 BELOW = {
     "pipeline": {
         "params": set(),
