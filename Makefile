@@ -16,7 +16,7 @@ POOLS ?= refrain cpu gpu
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-ui bench bench-recipes bench-scaling bench-exercises replicate lint format clean
+.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-doors test-ui bench bench-recipes bench-scaling bench-exercises replicate lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -52,6 +52,9 @@ test-flows: .venv/installed  ## test the flows on real Prefect servers (five min
 
 test-faults: .venv/installed  ## kill processes, damage files, fill disks (six minutes)
 	@$(RUN) pytest -m faults
+
+test-doors: .venv/installed  ## play the attacker: hostile answers, open ports, connections to outside (four minutes)
+	@$(RUN) pytest -m doors
 
 test-ui: .venv/installed  ## test Prefect's pages in Chromium, if it is installed
 	@$(RUN) pytest -m ui --numprocesses=0
