@@ -2,6 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+LOCKED := $(BIN)/pip install --quiet --require-hashes --no-deps --no-build-isolation
 # Stages call programs by name, so the environment's programs come first on the path.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
@@ -87,9 +88,17 @@ format: .venv/installed  ## fix style
 clean:  ## remove the environment and the tools' caches; keep artifacts
 	rm -rf .venv build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
+# Installs what constraints.txt lists, each file checked against its hashes: first setuptools, which builds what has no
+# wheel; then PyTorch, if it lies in a folder of pip's find-links; then the rest. Packages for Linux alone are CUDA's
+# libraries, which take gigabytes: a PyTorch for CPUs, from find-links or installed already, does without them.
 .venv/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { \
-	  echo "error: Refrain needs Python 3.11 or later: run make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || { \
+	  echo "error: Refrain needs Python 3.11 to 3.14: run make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@sed -n '/^setuptools==/,/[^\]$$/p' constraints.txt | $(LOCKED) --requirement /dev/stdin
+	@sed -n '/^torch==/,/[^\]$$/p' constraints.txt | $(LOCKED) --no-index --requirement /dev/stdin 2>/dev/null || true
+	@if $(BIN)/pip show torch 2>/dev/null | grep '^Requires:' | grep -v nvidia >/dev/null; \
+	  then sed "/sys_platform == 'linux'/,/[^\]$$/d" constraints.txt; else cat constraints.txt; fi >.venv/locked.txt
+	$(LOCKED) --requirement .venv/locked.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

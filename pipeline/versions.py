@@ -5,6 +5,9 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from packaging.markers import Marker
+from packaging.utils import canonicalize_name
+
 from pipeline.errors import RefrainError
 
 COMPUTING_PACKAGES = {
@@ -23,6 +26,9 @@ COMPUTING_PACKAGES = {
 
 CONSTRAINTS = Path("constraints.txt")
 
+PIN = re.compile(r"^([\w.-]+)(?:\[.*?\])?==([\w.]+)(?: *; *([^\\\n]+))?", re.MULTILINE)
+"""A line of the constraints: name, version, and the marker, which says for which Pythons and machines it is."""
+
 
 @cache
 def installed_version(package: str) -> str:
@@ -37,6 +43,16 @@ def installed_version(package: str) -> str:
         return "none"
 
 
+def pinned_versions(constraints: Path) -> dict[str, str]:
+    """The pinned version of each package, by its normalized name, on this Python and machine."""
+    pins = PIN.findall(constraints.read_text(encoding="utf-8"))
+    return {
+        canonicalize_name(name): version
+        for name, version, marker in pins
+        if not marker or Marker(marker).evaluate()
+    }
+
+
 def check_versions(constraints: Path = CONSTRAINTS) -> None:
     """Raise :class:`RefrainError` if a computing package is not installed in its pinned version.
 
@@ -44,12 +60,11 @@ def check_versions(constraints: Path = CONSTRAINTS) -> None:
     """
     if not constraints.exists():
         return
-    pins = re.findall(r"^([\w.-]+)==([\w.]+)", constraints.read_text(encoding="utf-8"), re.MULTILINE)
-    pinned = {name.lower().replace("_", "-"): version for name, version in pins}  # pip accepts all spellings
+    pinned = pinned_versions(constraints)
     for package in COMPUTING_PACKAGES.values():
         installed = installed_version(package)
         if package in pinned and installed != pinned[package]:
             raise RefrainError(
-                f"{package} {installed} is installed, but {constraints} pins {pinned[package]}: "
-                f"run `pip install -c {constraints} {package}`, or pin the version you want in {constraints}"
+                f"{package} {installed} is installed, but {constraints} pins {pinned[package]}: run `make "
+                "--always-make .venv/installed`, or pin the version you want as CONTRIBUTING.md describes"
             )
