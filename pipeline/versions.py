@@ -27,7 +27,7 @@ COMPUTING_PACKAGES = {
 CONSTRAINTS = Path("constraints.txt")
 
 PIN = re.compile(r"^([\w.-]+)(?:\[.*?\])?==([\w.]+)(?: *; *([^\\\n]+))?", re.MULTILINE)
-"""A line of the constraints: name, version, and the marker, which says for which Pythons and machines it is."""
+"""A line of the constraints: name, version, and the marker, which says where the line holds."""
 
 
 @cache
