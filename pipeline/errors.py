@@ -8,11 +8,17 @@ import os
 EXIT_STATUS = 1
 TRANSIENT_EXIT_STATUS = os.EX_TEMPFAIL
 
+MAX_MESSAGE = 2000
+"""Characters of a message. Whatever names, values and texts are in it, it stays readable."""
+
 
 class RefrainError(Exception):
     """An error that the user can fix. Its message is one line: what is wrong, where, what to do."""
 
     exit_status = EXIT_STATUS
+
+    def __str__(self) -> str:
+        return shortened(super().__str__(), MAX_MESSAGE)
 
 
 class TransientError(RefrainError):
@@ -24,7 +30,17 @@ class TransientError(RefrainError):
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message, or its type if the message is empty."""
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return shortened(lines[0], MAX_MESSAGE) if lines else type(error).__name__
+
+
+def shortened(text: str, length: int = 80) -> str:
+    """``text`` on one line of about ``length`` characters, for a message: cut in the middle if it is longer.
+
+    What is no printable character is escaped, so that nothing in a message can control a terminal.
+    """
+    if len(text) > length:
+        text = f"{text[: length // 2]}...{text[-length // 4 :]}"
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def is_for_user(error: BaseException) -> bool:

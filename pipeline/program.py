@@ -1,6 +1,7 @@
 """Run a program: parse its arguments, set up logging, turn errors into exit statuses."""
 
 import argparse
+import io
 import logging
 import sys
 import warnings
@@ -22,6 +23,9 @@ def run_program(
     An error that the user can fix prints one line to stderr and sets the exit status: 1, or 75 if it is
     transient. ``--debug`` shows the traceback instead.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack characters of the text
     parser = parser or argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
     parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
     options = vars(parser.parse_args(arguments))
@@ -54,5 +58,9 @@ def run_stage(main: Callable[..., None], of_a_model: bool = False) -> None:
 
     parser = argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
     if of_a_model:
-        parser.add_argument("model", help="a name under `models` in params.yaml")
+        name = parser.add_mutually_exclusive_group(required=True)
+        help_of_name = "a name under `models` in params.yaml"
+        name.add_argument("model", nargs="?", default=argparse.SUPPRESS, help=help_of_name)
+        # DVC quotes the values of options only.
+        name.add_argument("--model", default=argparse.SUPPRESS, help="the same, as DVC's commands give it")
     run_program(checked, parser)

@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline.code_digest import imported_modules, package_versions
 from pipeline.device import choose_device, describe_device, set_up
@@ -25,6 +23,7 @@ from pipeline.evaluation.baselines import Baselines
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.params.load import Params
 from pipeline.params.recipes import load_recipe
+from pipeline.params.yaml import parse_yaml
 from pipeline.program import run_program
 from pipeline.text.corpus import Corpus, split_bounds
 from pipeline.text.vocab import Vocab, check_prefixes, count_chars, vocab_from_counts
@@ -148,8 +147,8 @@ def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
         if not (key and equals):
             raise RefrainError(f"{change!r} changes no key: write KEY=VALUE, as in train.epochs=10")
         try:
-            values[key] = YAML(typ="safe").load(value)
-        except YAMLError:
+            values[key] = parse_yaml(value, change)
+        except RefrainError:
             raise RefrainError(f"{change!r}: the value is not valid YAML") from None
     return values
 

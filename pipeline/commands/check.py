@@ -1,5 +1,6 @@
 """Check params.yaml, the text that it names and the installed packages before anything runs."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import RefrainError
@@ -45,7 +46,8 @@ def check_text(params: Params) -> None:
     if catalogued:
         hint = f"run `refrain fetch {catalogued}`"
     if path.startswith("~"):
-        hint = f"write {Path(path).expanduser()}"
+        with suppress(RuntimeError):  # nobody knows that home
+            hint = f"write {Path(path).expanduser()}"
     raise RefrainError(f"{PARAMS_FILE}: corpus.path: {path!r} does not exist: {hint}")
 
 

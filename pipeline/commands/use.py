@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.artifacts import write_text
 from pipeline.errors import RefrainError
-from pipeline.params.load import PARAMS_FILE, check_params, read_yaml
+from pipeline.params.load import PARAMS_FILE, check_params
 from pipeline.params.recipes import (
     RECIPES,
     RESULT_SECTIONS,
@@ -21,6 +21,7 @@ from pipeline.params.recipes import (
     read_overlay,
     recipe_names,
 )
+from pipeline.params.yaml import read_yaml
 from pipeline.text.catalog import text_at
 
 
@@ -40,6 +41,8 @@ def main(recipe: str | None) -> None:
     overlay = read_overlay(recipe)
     refuse_uncommitted_changes(PARAMS_FILE)
     before = read_yaml(PARAMS_FILE)
+    if not isinstance(before, dict) or not isinstance(before.get("models", {}), dict):
+        raise RefrainError(f"{PARAMS_FILE}: has no keys, or no names of models: restore it from git first")
     text = with_recipe(PARAMS_FILE.read_text(encoding="utf-8"), recipe, overlay)
     write_text(PARAMS_FILE, text)
     after = read_yaml(PARAMS_FILE)

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from collections.abc import Callable
 
 from pipeline.errors import RefrainError
@@ -11,7 +12,9 @@ from pipeline.params.load import load_params
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``refrain write``."""
     parser.add_argument("--model", required=True, help="a name under `models` in params.yaml")
-    parser.add_argument("--prefix", required=True, action="append", help="text to continue; may be repeated")
+    parser.add_argument(
+        "--prefix", type=_utf8, required=True, action="append", help="text to continue; may be repeated"
+    )
     parser.add_argument("--length", type=_number(int, 1), default=50, help="characters to add (default: 50)")
     parser.add_argument("--temperature", type=_temperature, default=0.0, help="0, the default, is greedy")
     parser.add_argument("--top-k", type=_number(int, 1), help="draw among the k likeliest characters")
@@ -47,6 +50,14 @@ def main(
     texts = generate(lm, prefixes, length, decoding, seed, stored.vocab.unk_id)
     for text, continuation in zip(prefix, texts, strict=True):
         print(text + stored.vocab.decode(continuation))
+
+
+def _utf8(argument: str) -> str:
+    """An argument's bytes as UTF-8. Python decodes arguments by the locale, which may be ASCII."""
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{argument!r} is not UTF-8") from None
 
 
 def _number(kind: type[int] | type[float], low: float, high: float = math.inf) -> Callable[[str], float]:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from pipeline.errors import shortened
 from pipeline.params.section import Count, Fraction, NonEmpty, Section
 
 SPLITS = ("train", "valid", "test")
@@ -52,8 +53,11 @@ class CorpusParams(Section):
     @model_validator(mode="after")
     def _path_is_no_pattern(self) -> Self:
         # DVC hashes this path to notice when the text changes, and DVC does not accept patterns.
-        if "://" in self.path or Path(self.path).exists():
-            return self
+        try:
+            if "://" in self.path or Path(self.path).exists():
+                return self
+        except OSError as error:  # the name is too long
+            raise ValueError(f"path: {error.strerror}: {shortened(self.path)}") from None
         if "*" in self.path:
             head, slash, _ = self.path.partition("*")[0].rpartition("/")
             folder = head or slash or "."

@@ -13,8 +13,12 @@ from pipeline.params.models import ModelParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.section import Section
 from pipeline.params.train import TrainParams
+from pipeline.params.yaml import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
+
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=64)]
+"""Models have files and stages of that name: nothing in it means anything in a path or to a shell."""
 
 BASELINES = ("uniform", "unigram", "bigram")
 """Names of the baselines in the table of results. Models cannot have these names."""
@@ -27,7 +31,7 @@ class Params(Section):
     corpus: CorpusParams
     vocab: VocabParams
     train: TrainParams
-    models: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], ModelParams] = Field(min_length=1)
+    models: dict[ModelName, ModelParams] = Field(min_length=1)
     generate: GenerateParams
     runtime: RuntimeParams = RuntimeParams()
     gate: dict[str, Any] = Field(default_factory=dict)
@@ -77,20 +81,3 @@ def check_params(values: object, path: Path = PARAMS_FILE) -> Params:
         return Params.model_validate(values)
     except ValidationError as error:
         raise RefrainError(f"{path}: {explain_errors(error, '', Params)}") from None
-
-
-def read_yaml(path: Path) -> Any:
-    """The content of a YAML file. Raise :class:`RefrainError` if it is missing or not valid YAML."""
-    # DVC uses the same parser. Others may read 1e-3 as a string.
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RefrainError(f"{path} is not in {Path.cwd()}: run from the project's folder") from None
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise RefrainError(f"{path}, line {line}: not valid YAML: {error.problem}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise RefrainError(f"{path}: not valid YAML: {error}".replace("\n", " ")) from None

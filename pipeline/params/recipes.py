@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RefrainError
-from pipeline.params.load import Params, check_params, read_yaml
+from pipeline.params.load import Params, check_params
+from pipeline.params.yaml import read_yaml
 
 RECIPES = Path("replications/recipes")
 
@@ -25,18 +26,29 @@ def recipe_names(folder: Path = RECIPES) -> list[str]:
 def read_overlay(name: str, folder: Path = RECIPES) -> dict[str, Any]:
     """The keys that a recipe and the recipes it extends set.
 
-    Raises :class:`RefrainError` for an unknown name.
+    Raises :class:`RefrainError` for an unknown name, and for recipes that extend each other.
     """
+    names, values = [name], _read_recipe(name, folder)
+    while extended := values.pop("extends", None):
+        if extended in names:
+            raise RefrainError(f"recipes extend each other: {' -> '.join([*names, extended])}")
+        names.append(extended)
+        base = _read_recipe(extended, folder)
+        if "models" in values:  # a recipe trains only its own models
+            base.pop("models", None)
+        values = overlaid(base, values)
+    return values
+
+
+def _read_recipe(name: str, folder: Path) -> dict[str, Any]:
+    """The keys in the file of a recipe."""
     if name not in recipe_names(folder):
         raise RefrainError(f"unknown recipe {name!r}: choose from {', '.join(recipe_names(folder))}")
-    own: dict[str, Any] = read_yaml(folder / f"{name}.yaml")
-    extended = own.pop("extends", None)
-    if not extended:
-        return own
-    base = read_overlay(extended, folder)
-    if "models" in own:  # a recipe trains only its own models
-        del base["models"]
-    return overlaid(base, own)
+    path = folder / f"{name}.yaml"
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise RefrainError(f"{path}: has no keys: see the other recipes")
+    return values
 
 
 def load_recipe(name: str, changes: Mapping[str, Any] | None = None, folder: Path = RECIPES) -> Params:

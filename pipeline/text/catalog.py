@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 from pipeline.artifacts import atomic_file, file_sha256
 from pipeline.errors import RefrainError, TransientError, first_line
 from pipeline.params.corpus import Normalization
+from pipeline.params.yaml import read_yaml
 
 CATALOG_FILE = Path("data/catalog.yaml")
 RAW = Path("data/raw")
@@ -37,19 +38,12 @@ class Catalog(RootModel[dict[str, Entry]]):
 
 def load_catalog(path: Path = CATALOG_FILE) -> dict[str, Entry]:
     """Read the catalogue. Raise :class:`RefrainError` if it is missing or wrong."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        return Catalog.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8"))).root
-    except FileNotFoundError:
-        raise RefrainError(f"{path} is not in {Path.cwd()}: run from the project's folder") from None
+        return Catalog.model_validate(read_yaml(path)).root
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise RefrainError(f"{path}: {where}: {first['msg']}") from None
-    except YAMLError as error:
-        raise RefrainError(f"{path}: not valid YAML: {error}".replace("\n", " ")) from None
 
 
 def text_at(path: Path) -> str | None:
