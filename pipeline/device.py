@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import RefrainError
+from pipeline.memory import free_memory
 
 CORES = torch.get_num_threads()
 
@@ -39,6 +40,11 @@ def available_devices() -> list[str]:
     """The names of this machine's devices, the CPU first."""
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     return [*devices, "mps"] if torch.backends.mps.is_available() else devices
+
+
+def free_memory_of(device: torch.device) -> int:
+    """How many bytes are free on a device. On CPUs, and on MPS, it is this machine's memory."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
 
 
 def set_up(device: torch.device, threads: int | None, precision: str, hidden_size: int) -> None:

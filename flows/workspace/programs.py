@@ -16,12 +16,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import TRANSIENT_EXIT_STATUS, RefrainError, TransientError
+from pipeline.memory import kills_for_memory
 
 STOP_SECONDS = 20
 """How long a stopped training may take to write its checkpoint."""
 
 REMOTE_COMMANDS = {"pull", "push", "update"}
 """DVC's commands that talk to another machine, so that another try may help."""
+
+KILLED = re.compile(r"ERROR: .*exited with (137|-9)\b")
+"""What DVC says of a stage that was killed by SIGKILL."""
 
 TRANSIENT = re.compile(
     r"ERROR: .*(unable to acquire lock|is busy, it is being blocked|connect|timed? ?out"
@@ -64,6 +68,7 @@ class Programs:
 
         Raises :class:`Stopped` after :meth:`stop`, or what :func:`error_of_program` makes of a failure.
         """
+        kills = kills_for_memory()
         with self._lock:
             if self._stopped:
                 raise Stopped
@@ -83,7 +88,7 @@ class Programs:
         if self._stopped:
             raise Stopped
         if status:
-            raise error_of_program(lines, status)
+            raise error_of_program(lines, status, memory_ran_out=kills_for_memory() > kills)
         return lines
 
     def _start(self, arguments: Sequence[str], variables: Mapping[str, str]) -> "subprocess.Popen[str]":
@@ -118,13 +123,19 @@ class Programs:
             _send(process, signal.SIGKILL)
 
 
-def error_of_program(lines: Sequence[str], status: int) -> RefrainError:
+def error_of_program(lines: Sequence[str], status: int, memory_ran_out: bool = False) -> RefrainError:
     """The exception for a program that printed ``lines`` and ended with ``status``.
 
     Its message is the stage's own error line, else DVC's, else the last lines. It is a
     :class:`TransientError` if the program was killed, or if its status or DVC's error is a transient one.
+    It is none if the kernel killed processes meanwhile because ``memory_ran_out``: it would do so again.
     """
     was_killed = status < 0
+    if memory_ran_out and (status == -signal.SIGKILL or any(map(KILLED.match, lines))):
+        return RefrainError(
+            "killed, because this machine's memory ran out: train a smaller model or minibatch, or fewer "
+            "models at a time (max_parallel)"
+        )
     is_transient = was_killed or status == TRANSIENT_EXIT_STATUS or any(map(TRANSIENT.match, lines))
     return (TransientError if is_transient else RefrainError)(_message(lines, status))
 

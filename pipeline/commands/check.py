@@ -4,8 +4,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import RefrainError
+from pipeline.memory import free_memory
+from pipeline.nn.sizes import GATES
 from pipeline.params.load import PARAMS_FILE, Params, load_params
 from pipeline.text.catalog import text_at
+from pipeline.training.memory import check_memory, training_size
 from pipeline.versions import check_versions
 
 
@@ -19,6 +22,7 @@ def main() -> None:
     check_text(params)
     check_versions()
     check_device(params.runtime.device)
+    check_trainings(params)
 
 
 def check_text(params: Params) -> None:
@@ -58,3 +62,16 @@ def check_device(name: str) -> None:
     from pipeline.device import choose_device  # PyTorch takes a second to load
 
     choose_device(name)
+
+
+def check_trainings(params: Params) -> None:
+    """Raise :class:`RefrainError` if this machine has too little memory to train, whatever the vocabulary.
+
+    The stage `train`, which knows the vocabulary, checks again.
+    """
+    for name, model in params.models.items():
+        size = training_size(params, name, vocab_size=1, gates=GATES.get(model.cell, 1))
+        if size.total() > free_memory():
+            from pipeline.device import choose_device  # PyTorch takes a second to load
+
+            check_memory(params, name, size, choose_device(params.runtime.device))

@@ -13,7 +13,10 @@ from torch import Tensor
 from pipeline import artifacts
 from pipeline.device import choose_device, set_up
 from pipeline.errors import RefrainError, first_line
+from pipeline.memory import free_memory, gigabytes
+from pipeline.nn.cells import find_cell
 from pipeline.nn.language_model import CharLM, ModelConfig
+from pipeline.nn.sizes import FLOAT_BYTES, ModelSize
 from pipeline.params.load import Params
 from pipeline.tensors import read_metadata, read_tensors, write_tensors
 from pipeline.text.vocab import VocabFile, read_vocab
@@ -78,9 +81,23 @@ def load_model(path: Path, vocab_sha256: str, device: torch.device) -> CharLM:
     if metadata["vocab_sha256"] != vocab_sha256:
         raise RefrainError(f"{path} was trained with another vocabulary: run `dvc repro train@{path.stem}`")
     with _damage_explained(path):
-        model = CharLM(ModelConfig(**metadata["config"]))
+        config = ModelConfig(**metadata["config"])
+        check_room(path, config)
+        model = CharLM(config)
         model.load_weights(read_tensors(path))
     return model.to(device).eval()
+
+
+def check_room(path: Path, config: ModelConfig) -> None:
+    """Raise :class:`RefrainError` if this machine has too little free memory for a model's weights."""
+    gates = find_cell(config.cell_name).gates
+    sizes = (config.hidden_size, config.num_layers, config.embedding_size, config.tied)
+    needed, free = FLOAT_BYTES * ModelSize(config.vocab_size, gates, *sizes).weights(), free_memory()
+    if needed > free:
+        raise RefrainError(
+            f"{path}: its weights need {gigabytes(needed)} of memory, but {gigabytes(free)} are free: "
+            "use another machine, or train a smaller model"
+        )
 
 
 @contextmanager

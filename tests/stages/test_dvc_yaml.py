@@ -36,7 +36,7 @@ def test_every_stage_has_its_module_and_its_digest() -> None:
     modules = {path.stem for path in (ROOT / "pipeline" / "stages").glob("*.py")} - {"__init__"}
     assert modules == set(STAGES)
     for name, stage in STAGES.items():
-        assert stage["cmd"].removesuffix(" ${item.model}") == f"python -m pipeline.stages.{name}"
+        assert stage["cmd"].removesuffix(" ${item}") == f"python -m pipeline.stages.{name}"
     digests = json.loads((ROOT / "code.json").read_text(encoding="utf-8"))
     assert set(digests) == set(STAGES) - {"code"}
 
@@ -61,3 +61,9 @@ def test_metrics_and_plots_are_kept_by_git() -> None:
             for entry in stage.get(kind, []):
                 ((_, settings),) = entry.items()
                 assert settings["cache"] is False
+
+
+def test_names_of_models_reach_a_shell_only_where_dvc_quotes_them() -> None:
+    for stage in STAGES.values():
+        assert "${item." not in stage["cmd"]
+        assert ("matrix" in stage) == stage["cmd"].endswith(" ${item}")

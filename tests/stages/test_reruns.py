@@ -60,7 +60,7 @@ def test_a_training_that_was_run_before_comes_from_the_run_cache(again: Project)
 
 def test_a_new_model_is_trained_evaluated_and_sampled_alone(again: Project) -> None:
     again.edit("generate:\n", "  lstm: {cell: lstm, hidden_size: 8, num_layers: 1}\ngenerate:\n")
-    expected = {f"{stage}@lstm" for stage in ("train", "evaluate", "generate")} | {"report"}
+    expected = {f"{stage}@lstm" for stage in ("train", "evaluate", "generate")} | {"code", "report"}
     assert ran(again.run("dvc", "repro").stdout) == expected
     metrics = json.loads((again.folder / "reports/metrics.json").read_text(encoding="utf-8"))
     assert "lstm" in metrics

@@ -114,7 +114,7 @@ def test_results_travel_with_their_entry_in_dvc_lock(home: Project, other: Proje
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("dvc.lock", "cmd: python -m pipeline.stages.train gru", "cmd: touch x", "of another stage"),
+        ("dvc.lock", "cmd: python -m pipeline.stages.train --model gru", "cmd: touch x", "of another stage"),
         ("dvc.lock", "- path: models/gru.safetensors", "- path: ../gru.safetensors", "of another stage"),
         ("dvc.lock", "train@gru:", "train@lstm:", "of another stage"),
     ],
