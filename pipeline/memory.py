@@ -28,8 +28,7 @@ _VERSION_2 = _Files("memory.max", "memory.current", "inactive_file", "memory.eve
 
 def free_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
     """How many bytes this process can still get: of the machine, swap included, and of its control groups."""
-    machine = psutil.virtual_memory().available + psutil.swap_memory().free
-    free = [machine]
+    free: list[int] = [psutil.virtual_memory().available + psutil.swap_memory().free]
     for folder, files in _control_groups(proc, cgroups):
         with suppress(OSError, ValueError):  # no such file: the root group; "max": no limit
             limit, usage = (int((folder / name).read_text()) for name in (files.limit, files.usage))

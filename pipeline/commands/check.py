@@ -9,11 +9,13 @@ from pipeline.nn.sizes import GATES
 from pipeline.params.load import PARAMS_FILE, Params, load_params
 from pipeline.text.catalog import text_at
 from pipeline.training.memory import check_memory, training_size
+from pipeline.user import check_user
 from pipeline.versions import check_versions
 
 
 def main() -> None:
     """Raise :class:`RefrainError` for the first problem."""
+    check_user()
     # For the section ``gate``. Imported only here: the rest of the pipeline does not depend on the flows.
     from flows.gate import read_gate
 

@@ -87,7 +87,7 @@ def _checked(build: Callable[[SafeConstructor, Node], Any]) -> Callable[[SafeCon
         try:
             return build(constructor, node)
         except (ValueError, LookupError):
-            _fail(node, f"{shortened(node.value)!r} is no {node.tag.removeprefix(TAG)}")
+            _fail(node, f"{shortened(node.value)!r} is no {str(node.tag).removeprefix(TAG)}")
 
     return build_checked
 
@@ -144,13 +144,13 @@ def _measure(events: Iterator[Event]) -> None:
             sizes[anchor] = size
 
 
-def _size(event: ScalarEvent | AliasEvent, sizes: dict[str, int]) -> int:
+def _size(event: NodeEvent, sizes: dict[str, int]) -> int:
     """How many values a scalar or an alias stands for."""
     if isinstance(event, AliasEvent):
         if event.anchor not in sizes:
             _fail(event, f"alias {event.anchor!r} names nothing that is complete before it")
         return sizes[event.anchor]
-    if event.tag not in SCALAR_TAGS:
+    if isinstance(event, ScalarEvent) and event.tag not in SCALAR_TAGS:
         _fail(event, f"tag {event.tag!r}: only plain values are allowed")
     return 1
 

@@ -93,7 +93,9 @@ def _smaller_sizes(params: Params, name: str, size: TrainingSize) -> Iterator[tu
     embedding = min(model.embedding_size, ORDINARY["embedding_size"]) if model.embedding_size else None
     hidden = min(model.hidden_size, ORDINARY["hidden_size"])
     smaller_models = {
-        "hidden_size": replace(model, hidden_size=hidden, embedding_size=hidden if model.tied else embedding),
+        "hidden_size": replace(
+            model, hidden_size=hidden, embedding_size=hidden if model.tied else model.embedding_size
+        ),
         "num_layers": replace(model, num_layers=1),
         "embedding_size": replace(model, embedding_size=embedding),
     }

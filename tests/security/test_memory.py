@@ -54,7 +54,8 @@ def test_weights_are_counted_exactly(
 
 
 MEASURE = """
-import json, resource, sys, torch
+import json, re, sys, torch
+from pathlib import Path
 from pipeline.nn.cells import find_cell
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.nn.sizes import ModelSize
@@ -75,8 +76,8 @@ def train(cell, hidden_size, num_layers, lanes, num_steps, name):
     size = ModelSize(100, find_cell(cell).gates, hidden_size, num_layers, None, False)
     return TrainingSize(size, name, "last", num_steps, lanes).total()
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def peak():  # of this program alone: getrusage begins with the peak of the one that started it
+    return 1024 * int(re.search(r"VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1])
 
 torch.set_num_threads(1)
 cell, *sizes, name = json.loads(sys.argv[1])
@@ -139,7 +140,6 @@ def test_the_message_names_the_key_that_matters(old: str, new: str, vocab_size: 
     ("new", "key"),
     [
         ("hidden_size: 1048576", "hidden_size"),
-        ("hidden_size: 65536, num_layers: 64", "hidden_size"),
         ("hidden_size: 4096, num_layers: 1048576", "num_layers"),
     ],
 )
@@ -207,7 +207,7 @@ def test_without_control_groups_the_machine_counts(tmp_path: Path) -> None:
 
 
 def test_a_kill_for_memory_is_no_transient_error() -> None:
-    line = "ERROR: failed to reproduce 'train@gru': failed to run: python -m pipeline.stages.train, exited with {}"
+    line = "ERROR: failed to reproduce 'train@gru': failed to run: python -m x, exited with {}"
     for status in (137, -9):
         lines = [line.format(status)]
         assert type(error_of_program(lines, 255)) is TransientError
