@@ -33,12 +33,14 @@ flow: .venv/installed  ## the same as a Prefect flow, with stages side by side (
 	@$(RUN) $(BIN)/python -m flows.reproduce $(ARGS)
 
 server: .venv/installed  ## start a Prefect server with its pages at http://127.0.0.1:4200
-	@$(RUN) prefect server start
+	@$(RUN) $(BIN)/python -m flows.server.start
 
 worker: .venv/installed  ## start a worker that runs deployments in this folder (POOL=gpu: the stages sent to that pool)
+	@$(SERVED) $(BIN)/python -m flows.server.reach
 	@$(SERVED) prefect worker start --pool $(POOL) --type process $(if $(filter-out refrain,$(POOL)),--limit 1)
 
 deploy: .venv/installed  ## register the deployments of prefect.yaml, with their schedules, on the server
+	@$(SERVED) $(BIN)/python -m flows.server.reach
 	@for pool in $(POOLS); do $(SERVED) prefect work-pool create $$pool --type process --overwrite || exit; done
 	@$(SERVED) prefect --no-prompt deploy --all
 

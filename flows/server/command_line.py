@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect.settings import PREFECT_API_URL
 
+from flows.server.reach import check_server
 from flows.server.temporary import start_temporary_server
 from pipeline.program import run_program
 
@@ -18,6 +19,7 @@ def run_as_program(flow: Callable[..., object], parser: argparse.ArgumentParser)
 
     def main(**arguments: Any) -> None:
         start_temporary_server()
+        check_server()
         flow(**arguments)
 
     run_program(main, parser)

@@ -6,20 +6,15 @@ DVC holds its repository's lock while it looks and writes, and releases it while
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from flows.workspace.parent import ask_to_stop, start_with_parent
 from pipeline.errors import TRANSIENT_EXIT_STATUS, RefrainError, TransientError
 from pipeline.memory import kills_for_memory
-
-STOP_SECONDS = 20
-"""How long a stopped training may take to write its checkpoint."""
 
 REMOTE_COMMANDS = {"pull", "push", "update"}
 """DVC's commands that talk to another machine, so that another try may help."""
@@ -43,7 +38,7 @@ class Stopped(Exception):
 
 
 class Programs:
-    """Runs programs in ``folder``, each in a process group of its own, until :meth:`stop`."""
+    """Runs programs in ``folder`` until :meth:`stop`, or until this process is gone."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -94,33 +89,25 @@ class Programs:
     def _start(self, arguments: Sequence[str], variables: Mapping[str, str]) -> "subprocess.Popen[str]":
         # Stages call `python` by name: this Python's programs come first.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        return subprocess.Popen(
+        return start_with_parent(
             [sys.executable, *arguments],
             cwd=self.folder,
             env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **variables},
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
-            start_new_session=True,
         )
 
     def stop(self) -> None:
-        """Send SIGTERM to all process groups, so that trainings write checkpoints, and wait.
-
-        What has not ended after STOP_SECONDS is killed. No program starts after this.
-        """
+        """Stop what runs, so that trainings write checkpoints, and wait. No program starts after this."""
         with self._lock:
             self._stopped = True
             running = list(self._processes)
         for process in running:
-            _send(process, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline and any(_is_alive(process) for process in running):
-            time.sleep(0.05)
+            ask_to_stop(process)
         for process in running:
-            _send(process, signal.SIGKILL)
+            process.wait()
 
 
 def error_of_program(lines: Sequence[str], status: int, memory_ran_out: bool = False) -> RefrainError:
@@ -146,18 +133,3 @@ def _message(lines: Sequence[str], status: int) -> str:
             if line.startswith(start):
                 return line.removeprefix(start)
     return " ".join(lines[-3:]) or f"the program ended with status {status} and said nothing"
-
-
-def _send(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
-
-
-def _is_alive(process: "subprocess.Popen[str]") -> bool:
-    """Whether any process of the group is left."""
-    process.poll()
-    try:
-        os.killpg(process.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -6,6 +6,7 @@ of the whole minibatch, so all ranks update their weights in the same way.
 
 import atexit
 import ctypes
+import io
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -60,17 +61,39 @@ class Ranks:
         """The values of all ranks, in the order of the ranks."""
         if self.size == 1:
             return [value]
-        values: list[T | None] = [None] * self.size
-        dist.all_gather_object(values, value)
-        return values  # type: ignore[return-value]
+        content = _pack(value)
+        sizes = [torch.zeros(1, dtype=torch.int64, device=content.device) for _ in range(self.size)]
+        dist.all_gather(sizes, torch.tensor([len(content)], device=content.device))
+        longest = max(int(size) for size in sizes)
+        received = [content.new_zeros(longest) for _ in range(self.size)]
+        dist.all_gather(received, torch.nn.functional.pad(content, (0, longest - len(content))))
+        return [_unpack(each[: int(size)]) for each, size in zip(received, sizes, strict=True)]
 
     def on_first_rank(self, compute: Callable[[], T]) -> T:
         """Run ``compute`` on rank 0 and return its result on all ranks. The others wait for it."""
         if self.size == 1:
             return compute()
-        values = [compute() if self.rank == 0 else None]
-        dist.broadcast_object_list(values, src=0)
-        return values[0]  # type: ignore[return-value]
+        content = _pack(compute() if self.rank == 0 else None)
+        size = torch.tensor([len(content)], device=content.device)
+        dist.broadcast(size, src=0)
+        if self.rank:
+            content = content.new_empty(int(size))
+        dist.broadcast(content, src=0)
+        value: T = _unpack(content)
+        return value
+
+
+def _pack(value: object) -> Tensor:
+    """A value as bytes, on the device that ranks exchange."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    content = torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8)
+    return content.to("cuda" if dist.get_backend() == "nccl" else "cpu")
+
+
+def _unpack(content: Tensor) -> Any:
+    """The value again. It holds tensors and plain values only, so that no other program's bytes run as code."""
+    return torch.load(io.BytesIO(content.cpu().numpy().tobytes()), map_location="cpu", weights_only=True)
 
 
 ONE_RANK = Ranks()
@@ -82,8 +105,12 @@ STOP_AGENT_SIGNAL = signal.SIGQUIT
 """The signal that a rank sends to its agent, so that the agent does not restart it."""
 
 
+STORE = "REFRAIN_RANKS_STORE"
+"""The variable that names the file by which ranks find one another, unless torchrun started them."""
+
+
 def started_by_torchrun() -> bool:
-    """Whether torchrun started this process."""
+    """Whether torchrun, or :mod:`pipeline.training.launch` in its place, started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
@@ -112,7 +139,7 @@ def device_of_rank(device: torch.device) -> torch.device:
 
 @contextmanager
 def join_ranks(device: torch.device) -> Iterator[Ranks]:
-    """Connect to the other processes that torchrun started: with NCCL on CUDA, else with gloo.
+    """Connect to the other processes that were started: with NCCL on CUDA, else with gloo.
 
     An error that users must fix stops all ranks on this machine. After any other error, the agent restarts
     all ranks. If the agent dies, its ranks stop.
@@ -123,10 +150,12 @@ def join_ranks(device: torch.device) -> Iterator[Ranks]:
     agent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=RANK_TIMEOUT)
-    rank = dist.get_rank()
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    store = dist.FileStore(os.environ[STORE], size) if STORE in os.environ else None
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=RANK_TIMEOUT, store=store, rank=rank, world_size=size)
     try:
-        yield Ranks(rank, dist.get_world_size())
+        yield Ranks(rank, size)
     except Exception as error:
         if is_for_user(error):
             if os.getppid() == agent:
