@@ -16,6 +16,10 @@ POOLS ?= refrain cpu gpu
 # Turns off the analytics of Prefect's client. For its server and for DVC, configuration files turn them off.
 export DO_NOT_TRACK = 1
 
+# DVC's own default is a folder that everybody may write to, and DVC unpickles what it finds there.
+export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site-cache
+$(shell mkdir -p .dvc/tmp/site-cache && chmod 700 .dvc/tmp/site-cache)
+
 .DEFAULT_GOAL := help
 .PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-doors test-ui bench bench-recipes bench-scaling bench-exercises replicate lint format clean
 

@@ -20,6 +20,9 @@ KEEP_FREED_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 27), "MALLOC_MMAP_THRESH
 settings, memory would go back to the system and be requested again, which halves the speed.
 """
 
+NO_PAGES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+"""Settings of Dask, which would show its work to every user of this machine."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -72,24 +75,29 @@ def _client(runtime: RuntimeParams) -> Iterator["Client"]:
     # Imported here: they take half a second to load.
     import dask
     from distributed import Client, LocalCluster
+    from distributed.security import Security
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
     key = "distributed.nanny.pre-spawn-environ"
-    with dask.config.set({key: dask.config.get(key) | KEEP_FREED_MEMORY}), ExitStack() as stack:
+    settings = {key: dask.config.get(key) | KEEP_FREED_MEMORY, **NO_PAGES}
+    with dask.config.set(settings), ExitStack() as stack:
         try:
-            address = runtime.text_scheduler or stack.enter_context(
+            scheduler = runtime.text_scheduler or stack.enter_context(
                 LocalCluster(
                     n_workers=runtime.text_workers,
                     threads_per_worker=1,
                     memory_limit=None,
+                    host="127.0.0.1",
+                    scheduler_kwargs={"dashboard": False},
                     dashboard_address="127.0.0.1:0",
+                    security=Security.temporary(),  # TLS: other users of this machine could run code otherwise
                     silence_logs=logging.ERROR,
                 )
             )
-            client = stack.enter_context(Client(address, timeout=CONNECT_SECONDS))
+            client = stack.enter_context(Client(scheduler, timeout=CONNECT_SECONDS))
         except OSError as error:
-            scheduler, count = runtime.text_scheduler, runtime.text_workers
-            what = f"scheduler: cannot reach {scheduler}" if scheduler else f"workers: cannot start {count}"
+            theirs, count = runtime.text_scheduler, runtime.text_workers
+            what = f"scheduler: cannot reach {theirs}" if theirs else f"workers: cannot start {count}"
             raise TransientError(f"runtime.text_{what}: {first_line(error)}") from None
         yield client
 
