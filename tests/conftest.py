@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from filelock import FileLock
 from hypothesis import settings
 
 from tests.support.project import Project
+
+# Jobs that a shell runs in the background ignore SIGINT. Prefect's worker would then never end.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, and no limit on the time of one: this machine may be busy.
 settings.register_profile("refrain", deadline=None, derandomize=True, database=None, max_examples=50)

@@ -1,4 +1,4 @@
-"""Prefect's server behind a doorkeeper: pages of other origins get nothing, and nothing is fetched from outside."""
+"""Prefect's server behind a doorkeeper: pages of other origins get nothing, and none asks outside."""
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -57,13 +57,11 @@ class Doorkeeper:
 
     def _allows(self, headers: Headers) -> bool:
         host, origin = headers.get("host", ""), headers.get("origin")
-        # A page whose name was changed to mean this machine has the server's own origin, but not its password.
+        # A page whose name was changed to mean this machine has the server's origin, but no password.
         if not (self._has_password or is_loopback_name(host)):
             return False
         return (
-            origin is None
-            or urlsplit(origin).netloc == host
-            or not {origin, "*"}.isdisjoint(self._origins)
+            origin is None or urlsplit(origin).netloc == host or not {origin, "*"}.isdisjoint(self._origins)
         )
 
 
@@ -87,6 +85,8 @@ def answer_registry_from_files() -> None:
     """Have the server answer from Prefect's own files what it would ask GitHub for."""
     folder = Path(collections.__file__).with_name("collections_data") / "views"
     collections.GLOBAL_COLLECTIONS_VIEW_CACHE = {  # type: ignore[assignment]
-        view: json.loads(path.read_text(encoding="utf-8")) if (path := folder / f"{view}.json").exists() else {}
+        view: json.loads(path.read_text(encoding="utf-8"))
+        if (path := folder / f"{view}.json").exists()
+        else {}
         for view in collections.KNOWN_VIEWS
     }

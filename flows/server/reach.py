@@ -20,16 +20,18 @@ def check_server() -> None:
             client.request("GET", "/admin/version")
     except HTTPStatusError as error:
         if error.response.status_code != 401:
-            raise RefrainError(f"PREFECT_API_URL: {address} is not Prefect's server: {first_line(error)}") from None
+            raise RefrainError(
+                f"PREFECT_API_URL: {address} is not Prefect's server: {first_line(error)}"
+            ) from None
         fault = "is not its password" if PREFECT_API_AUTH_STRING.value() else "is missing"
         raise RefrainError(
-            f"Prefect's server at {address} wants a password: PREFECT_API_AUTH_STRING {fault}; set it to what "
-            "PREFECT_SERVER_API_AUTH_STRING is for the server"
+            f"Prefect's server at {address} wants a password: PREFECT_API_AUTH_STRING {fault}; set it to "
+            "what PREFECT_SERVER_API_AUTH_STRING is for the server"
         ) from None
     except HTTPError as error:
         raise TransientError(
-            f"Prefect's server at {address} does not answer ({first_line(error)}): start it with `make server`, "
-            "or set PREFECT_API_URL to one that runs"
+            f"Prefect's server at {address} does not answer ({first_line(error)}): start it with "
+            "`make server`, or set PREFECT_API_URL to one that runs"
         ) from None
 
 

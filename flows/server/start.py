@@ -53,7 +53,9 @@ def check_password(
 ) -> None:
     """Raise :class:`RefrainError` for a password that is malformed, or missing where others could connect."""
     if password is not None and not re.fullmatch(r"[^:\s]+:\S+", password):
-        raise RefrainError("PREFECT_SERVER_API_AUTH_STRING is wrong: it should be user:password, without spaces")
+        raise RefrainError(
+            "PREFECT_SERVER_API_AUTH_STRING is wrong: it should be user:password, without spaces"
+        )
     if password is None and not all(ip_address(where[0].split("%")[0]).is_loopback for _, where in addresses):
         raise RefrainError(
             f"the server would answer other machines at {host} without a password, and who reaches it runs "

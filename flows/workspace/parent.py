@@ -1,7 +1,7 @@
 """Runs a program that ends with the one that started it, however that one ends, ``kill -9`` included.
 
-:func:`start_with_parent` puts a supervisor between the two: this very file, run as a program. Its standard input
-is a pipe whose other end only the parent holds. The system closes that end when the parent dies.
+:func:`start_with_parent` puts a supervisor between the two: this very file, run as a program. Its standard
+input is a pipe whose other end only the parent holds. The system closes that end when the parent dies.
 """
 
 import ctypes

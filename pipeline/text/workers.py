@@ -20,7 +20,10 @@ KEEP_FREED_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 27), "MALLOC_MMAP_THRESH
 settings, memory would go back to the system and be requested again, which halves the speed.
 """
 
-NO_PAGES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+NO_PAGES: dict[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
 """Settings of Dask, which would show its work to every user of this machine."""
 
 T = TypeVar("T")
@@ -90,7 +93,7 @@ def _client(runtime: RuntimeParams) -> Iterator["Client"]:
                     host="127.0.0.1",
                     scheduler_kwargs={"dashboard": False},
                     dashboard_address="127.0.0.1:0",
-                    security=Security.temporary(),  # TLS: other users of this machine could run code otherwise
+                    security=Security.temporary(),  # TLS: other users could run code here otherwise
                     silence_logs=logging.ERROR,
                 )
             )

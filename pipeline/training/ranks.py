@@ -92,7 +92,7 @@ def _pack(value: object) -> Tensor:
 
 
 def _unpack(content: Tensor) -> Any:
-    """The value again. It holds tensors and plain values only, so that no other program's bytes run as code."""
+    """The value again: tensors and plain values only, so that no stranger's bytes run as code."""
     return torch.load(io.BytesIO(content.cpu().numpy().tobytes()), map_location="cpu", weights_only=True)
 
 

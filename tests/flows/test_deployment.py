@@ -20,7 +20,7 @@ from tests.support.prefect import (
     wait_for,
     worker,
 )
-from tests.support.project import LONG_TRAINING, Project
+from tests.support.project import ENDLESS_TRAINING, Project
 
 pytestmark = pytest.mark.server
 
@@ -59,7 +59,7 @@ def test_scheduled_run_and_cancelled_one(again: Project, api: Api) -> None:
     wait_for(lambda: not processes_in(again.folder), "rest")
     # Another worker: the first may hold scheduled runs that it took before the schedule was gone.
     with worker(again):
-        for old, new in LONG_TRAINING:
+        for old, new in ENDLESS_TRAINING:
             again.edit(old, new)
         again.edit("checkpoint_seconds: 0.2", "checkpoint_seconds: 1000.0")
         path = f"/deployments/{deployments['reproduce']['id']}/create_flow_run"

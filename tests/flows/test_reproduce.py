@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.prefect import STAGES, Api, processes_in, run_flow, times
-from tests.support.project import LONG_TRAINING, Project
+from tests.support.project import ENDLESS_TRAINING, Project
 
 pytestmark = pytest.mark.server
 
@@ -90,7 +90,7 @@ def test_killed_stage_is_tried_again(again: Project, api: Api) -> None:
 
 @pytest.mark.usefixtures("api")
 def test_stopped_run_leaves_checkpoints_and_no_process_and_the_next_goes_on(again: Project) -> None:
-    for old, new in LONG_TRAINING:
+    for old, new in ENDLESS_TRAINING:
         again.edit(old, new)
     again.edit("checkpoint_seconds: 0.2", "checkpoint_seconds: 1000.0")
     for sign in ("gru: epoch", "gru: going on from its checkpoint"):

@@ -35,15 +35,16 @@ def free_port() -> int:
 
 @contextmanager
 def prefect_server(home: Path, **variables: str) -> Iterator[str]:
-    """A server with its database in ``home``; gives the API's address."""
+    """A server as `make server` starts it, with its database in ``home``; gives the API's address."""
     port = free_port()
     address = f"http://127.0.0.1:{port}/api"
-    environment = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_SERVER_UI_API_URL": address, **variables}
+    own = {"PREFECT_HOME": str(home), "PREFECT_SERVER_API_PORT": str(port)}
+    environment = {**os.environ, **own, **variables}
     environment.pop("PREFECT_API_URL", None)
     log = home.with_suffix(".log")
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)],
+            [sys.executable, "-m", "flows.server.start"],
             env=environment,
             cwd=ROOT,  # where the project's own settings are
             stdout=output,
@@ -70,9 +71,12 @@ class Api:
 
     def __init__(self, address: str) -> None:
         self.address = address
+        token = httpx.get(f"{address}/csrf-token?client=tests", timeout=120).json()["token"]
+        self._headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"}
 
     def post(self, path: str, **body: object) -> Any:
-        response = httpx.post(f"{self.address}{path}", json=body, timeout=120)  # SQLite's lock may last 60
+        # SQLite's lock may last 60 seconds.
+        response = httpx.post(f"{self.address}{path}", json=body, headers=self._headers, timeout=120)
         response.raise_for_status()
         return response.json() if response.content else None
 
@@ -120,10 +124,17 @@ def run_flow(project: Project, name: str, *arguments: str) -> "subprocess.Comple
     return project.run("python", "-m", f"flows.{name}", *arguments, check=False)
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 180) -> None:
-    """Wait until a condition holds."""
+def wait_for(
+    condition: Callable[[], object],
+    what: str,
+    seconds: float = 180,
+    instead: Callable[[], object] = lambda: None,
+) -> None:
+    """Wait until a condition holds. Fail at once with what ``instead`` says, if it says something."""
     deadline = time.monotonic() + seconds
     while not condition():
+        happened = instead()
+        assert not happened, f"no {what}, but {happened}"
         assert time.monotonic() < deadline, f"no {what} in {seconds} s"
         time.sleep(0.3)
 
@@ -137,7 +148,11 @@ def worker(project: Project, pool: str = "refrain") -> Iterator[None]:
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.communicate()
+        try:
+            process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def deploy(project: Project) -> None:

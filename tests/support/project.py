@@ -148,7 +148,10 @@ LONG_TRAINING = [
     ("sample: {every: 2", "sample: {every: 50"),
     ("evaluate_every: 2", "evaluate_every: 30"),
 ]
-"""Edits of PARAMS after which a training takes long enough to be stopped in the middle."""
+"""Edits of PARAMS after which a training takes long enough to be stopped in the middle, and then ends."""
+
+ENDLESS_TRAINING = [("epochs: 4", "epochs: 100000"), *LONG_TRAINING[1:]]
+"""Edits of PARAMS after which a training goes on until it is stopped."""
 
 
 def wait_for_checkpoint(

@@ -1,7 +1,9 @@
 """Training on several processes, and in groups of lanes, against training on one."""
 
+import io
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.training.ranks import _unpack
 from tests.support.project import ROOT, Project, wait_for_checkpoint
 from tests.support.training import Recorder, trainer
 
@@ -148,6 +151,20 @@ def test_ranks_end_with_the_agent_that_started_them(on_two: Project) -> None:
     assert len(ranks_of(process)) == 2
     process.kill()
     process.communicate(timeout=60)  # raises: the output ends when none of them is left to write to it
+
+
+def test_ranks_unpack_no_code(tmp_path: Path) -> None:
+    """What a stranger in a rank's place would send is refused; what ranks send comes through."""
+
+    class Proof:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "proof"),)
+
+    buffer = io.BytesIO()
+    torch.save(Proof(), buffer)
+    with pytest.raises(pickle.UnpicklingError):
+        _unpack(torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8))
+    assert not (tmp_path / "proof").exists()
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 
 from flows.server.names import slug
 from tests.support.prefect import STAGES, Api, run_flow, wait_for, worker
-from tests.support.project import LONG_TRAINING, Project
+from tests.support.project import ENDLESS_TRAINING, Project
 from tests.support.remote import known_runs, logged, refs, reproduce_gru, runs_on_pools
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("deployed")]
@@ -92,7 +92,7 @@ def test_a_cancelled_run_cancels_its_remote_stages_and_the_next_goes_on(
     home: Project, api: Api, tmp_path: Path
 ) -> None:
     trainings = Project(tmp_path / "trainings", clone_of=home)
-    for old, new in LONG_TRAINING:
+    for old, new in ENDLESS_TRAINING:
         home.edit(old, new)
     home.edit("checkpoint_seconds: 0.2", "checkpoint_seconds: 1000.0")
     home.run("dvc", "repro", "encode_corpus")
