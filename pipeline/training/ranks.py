@@ -102,7 +102,7 @@ PR_SET_PDEATHSIG = 1
 """From <sys/prctl.h>: set the signal that this process gets when its parent dies."""
 
 STOP_AGENT_SIGNAL = signal.SIGQUIT
-"""The signal that a rank sends to its agent, so that the agent does not restart it."""
+"""The signal that a rank sends to its agent, the process that started it, so that it is not restarted."""
 
 
 STORE = "REFRAIN_RANKS_STORE"
@@ -151,7 +151,7 @@ def join_ranks(device: torch.device) -> Iterator[Ranks]:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    store = dist.FileStore(os.environ[STORE], size) if STORE in os.environ else None
+    store = dist.FileStore(os.environ[STORE], size) if STORE in os.environ else None  # type: ignore[attr-defined]
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=RANK_TIMEOUT, store=store, rank=rank, world_size=size)
     try:
