@@ -120,15 +120,15 @@ def make(project: Project, *arguments: str) -> list[str]:
 
 
 @pytest.mark.doors
-@pytest.mark.parametrize("target", ["repro", "flow"])
-def test_runs_reach_and_are_reached_from_this_machine_only(
-    project: Project, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("arguments", [["repro"], ["flow", "ARGS=build_vocab --force"]])
+def test_runs_connect_and_listen_on_this_machine_only(
+    project: Project, tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DO_NOT_TRACK")
     monkeypatch.delenv("DVC_NO_ANALYTICS")
     log = tmp_path / "strace"
-    project.run(*traced(log), *make(project, target))
-    assert "127.0.0.1" in log.read_text() or target == "repro"
+    project.run(*traced(log), *make(project, *arguments))
+    assert log.stat().st_size
     assert addresses_outside(log) == []
 
 
