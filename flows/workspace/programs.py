@@ -6,6 +6,7 @@ DVC holds its repository's lock while it looks and writes, and releases it while
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
