@@ -16,6 +16,7 @@ from prefect.runtime import flow_run
 from flows.server.names import slug
 from flows.server.states import error_of
 from flows.stages.graph import Stage, has_changed
+from flows.stages.listings import pull
 from flows.stages.pool_runs import PoolRuns
 from flows.stages.runner import UNCHANGED, StageResult
 from flows.stages.state import commit_state, take_results
@@ -52,7 +53,7 @@ class RemoteRunner:
                 self._run_on_pool(stage, pool, on_line)
             self._received.add(stage.name)
         try:
-            self._programs.dvc("pull", "--force", stage.name, on_line=on_line)
+            pull(self._programs, stage.name, on_line=on_line)
         except TransientError as error:
             raise TransientError(f"results did not arrive over DVC's remote: {error}") from None
         return StageResult(True, f"ran in {time.monotonic() - started:.1f} s on pool {pool}")
@@ -76,7 +77,7 @@ class RemoteRunner:
             results = ref.read()
             if results in (None, commit):
                 raise TransientError(f"results did not arrive over git: {name} has not moved")
-            take_results(self._folder, stage.name, results)
+            take_results(self._folder, stage.name, results, commit)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from flows.server.names import slug
 from flows.server.stage_log import StageLog
 from flows.server.states import states_from_errors
 from flows.stages.graph import available_cores, read_stage, reads
+from flows.stages.listings import pull
 from flows.stages.runner import LocalRunner
 from flows.stages.state import commit_state
 from flows.workspace.git import repository_root
@@ -55,7 +56,7 @@ def run_in_worktree(programs: Programs, main: Path, name: str, force: bool) -> N
         check_versions()  # the digests in the state are those of the pinned versions
     log, stage = StageLog(name), read_stage(tree, name)
     if stage.upstream:
-        programs.dvc("pull", "--force", *stage.upstream, on_line=log.write_line)
+        pull(programs, *stage.upstream, on_line=log.write_line)
     corpus = load_params(tree / PARAMS_FILE).corpus.path
     if reads(tree, name, corpus) and not (tree / corpus).exists():
         copy_ignored_texts(tree, main, corpus)

@@ -8,6 +8,7 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from flows.workspace.lock_files import check_lock_files
 from pipeline.errors import RefrainError, first_line
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # its hints are for people who type its commands
@@ -17,8 +18,10 @@ logging.getLogger("dvc").setLevel(logging.WARNING)  # its hints are for people w
 def open_repo(folder: Path, *, locked: bool = False) -> Iterator[Repo]:
     """The DVC repository in ``folder``. With ``locked``, no other DVC command changes it meanwhile.
 
-    Waits while another DVC command holds the lock. Raises :class:`RefrainError` for what DVC finds wrong.
+    Waits while another DVC command holds the lock. Raises :class:`RefrainError` for what DVC finds wrong, and
+    for what :func:`check_lock_files` refuses.
     """
+    check_lock_files(folder)
     try:
         with Repo(str(folder), _wait_for_lock=True) as repo, repo.lock if locked else nullcontext():
             yield repo

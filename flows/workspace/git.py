@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import RefrainError, TransientError
@@ -18,6 +18,7 @@ def run_git(
 
     Raises :class:`RefrainError` if it fails; :class:`TransientError` if it failed to reach a remote.
     """
+    _check_arguments(arguments)
     result = subprocess.run(
         ["git", *arguments],
         cwd=folder,
@@ -35,8 +36,27 @@ def run_git(
     return result.stdout.strip("\n")
 
 
+def read_git(folder: Path, *arguments: str, max_bytes: int) -> bytes:
+    """Run git in ``folder`` and return the bytes that it printed.
+
+    Raises :class:`RefrainError` if it fails, or prints more than ``max_bytes``. What is too long is not read.
+    """
+    command = ["git", *arguments]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        content = process.stdout.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            process.kill()
+    if len(content) > max_bytes:
+        raise RefrainError(f"git {arguments[0]}: it gives more than {max_bytes >> 20} MB")
+    if process.returncode:
+        raise RefrainError(f"git {arguments[0]}: there is nothing to read at {arguments[-1]}")
+    return content
+
+
 def succeeds(folder: Path, *arguments: str) -> bool:
     """Whether a git command succeeds in ``folder``."""
+    _check_arguments(arguments)
     return not subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False).returncode
 
 
@@ -51,3 +71,9 @@ def upstream_of(folder: Path, branch: str) -> tuple[str, str] | None:
         return None
     remote = run_git(folder, "config", f"branch.{branch}.remote")
     return remote, run_git(folder, "config", f"branch.{branch}.merge").removeprefix("refs/heads/")
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Raise :class:`RefrainError` for what no program can be given. Flows' parameters come from a server."""
+    if any("\0" in argument for argument in arguments):
+        raise RefrainError(f"git {arguments[0]}: a name contains the character NUL")

@@ -1,0 +1,109 @@
+"""What ``dvc.lock`` and ``*.dvc`` files say, checked before DVC makes paths of it.
+
+DVC looks for data at a path made of their digest, and deletes there what does not match. So a digest such as
+``25/../../../secret.txt`` would reach outside the project.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from dvc.dvcfile import LOCK_FILE
+from ruamel.yaml import YAML
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+
+from flows.workspace.git import run_git
+from flows.workspace.safe_names import check_names
+from pipeline.errors import RefrainError
+
+DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
+
+MAX_BYTES = 16 << 20
+MAX_DEPTH = 50
+MAX_ALIASES = 100
+"""A lock file has an alias only where params.yaml has one."""
+
+
+def check_lock_files(folder: Path) -> None:
+    """Check ``dvc.lock`` and all lock and ``.dvc`` files that git tracks in a checkout.
+
+    Raises :class:`RefrainError` that names the first file with a wrong digest, and its line.
+    """
+    patterns = (f"*{LOCK_FILE}", "*.dvc")
+    tracked = run_git(folder, "ls-files", "-z", "--", *patterns).split("\0")
+    for name in sorted({LOCK_FILE, *filter(None, tracked)}):
+        path = folder / name
+        if path.is_file():
+            _check_content(path.read_bytes(), name)
+
+
+@lru_cache
+def _check_content(content: bytes, name: str) -> None:
+    check_lock(load_yaml(content, name), name)
+
+
+def load_yaml(content: bytes, name: str) -> object:
+    """Parse YAML that somebody else may have written.
+
+    Raises :class:`RefrainError` if it is too large, too deep, or wrong.
+    """
+    if len(content) > MAX_BYTES:
+        raise RefrainError(f"{name}: it has more than {MAX_BYTES >> 20} MB: check who wrote it")
+    try:
+        text = content.decode()
+        _check_depth(text, name)  # libyaml's loader calls itself for each level, until the stack is full
+        return YAML(typ="safe").load(text)
+    except RefrainError:
+        raise
+    except Exception:  # ruamel has errors of its own, and lets others through: ValueError, KeyError, ...
+        raise RefrainError(
+            f"{name}: it is no valid YAML: check it out again, and check who wrote it"
+        ) from None
+
+
+def _check_depth(text: str, name: str) -> None:
+    depth = aliases = 0
+    for event in YAML(typ="safe").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        aliases += isinstance(event, AliasEvent)
+        if depth > MAX_DEPTH or aliases > MAX_ALIASES:
+            raise RefrainError(f"{name}: its values are nested too deeply: check who wrote it")
+
+
+def check_lock(lock: object, name: str) -> None:
+    """Raise :class:`RefrainError` if a digest in a parsed lock file could be more than a digest."""
+    for items in _outputs_and_dependencies(lock):
+        for item in items if isinstance(items, list) else [items]:
+            if not isinstance(item, dict):
+                raise RefrainError(f"{name}: it has no list of files where one should be: check who wrote it")
+            _check_item(item, name)
+
+
+def _outputs_and_dependencies(lock: object) -> Iterator[object]:
+    """What stands under ``outs`` and ``deps``, in a ``.dvc`` file, or in each entry of a ``dvc.lock``."""
+    if not isinstance(lock, dict):
+        return
+    stages = lock.get("stages", lock)
+    entries = [lock, *(stages.values() if isinstance(stages, dict) else [])]
+    for entry in entries:
+        if isinstance(entry, dict):
+            yield from (entry[key] for key in ("outs", "deps") if entry.get(key) is not None)
+
+
+def _check_item(item: dict[object, object], name: str) -> None:
+    """Check an output or a dependency, and the files of a folder whose listing is in the lock file itself."""
+    files = item.get("files") or []
+    if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
+        raise RefrainError(f"{name}: it has no list of files where one should be: check who wrote it")
+    clouds = [each["cloud"] for each in (item, *files) if isinstance(each.get("cloud"), dict)]
+    versions = [version for cloud in clouds for version in cloud.values() if isinstance(version, dict)]
+    for values in (item, *files, *versions):
+        digest = values.get("md5")
+        is_digest = digest is None or (isinstance(digest, str) and DIGEST.fullmatch(digest))
+        if not is_digest or values.get("hash", "md5") != "md5":
+            raise RefrainError(
+                f"{name}: {ascii(item.get('path'))[:100]}: wrong digest {ascii(digest)[:100]}: "
+                "check it out again, and check who wrote it"
+            )
+    check_names([file.get("relpath") for file in files], name)
