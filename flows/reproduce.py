@@ -69,7 +69,7 @@ def run_experiment(folder: Path, set_params: list[str], compare_to: str) -> Stat
 def run_dvc_experiment(programs: Programs, set_params: list[str], options: list[str]) -> str:
     """Run ``dvc exp run --temp``, and return the experiment's name."""
     name = f"flow-{str(flow_run.id)[-12:]}"
-    changes = [argument for change in set_params for argument in ("--set-param", change)]
+    changes = [f"--set-param={change}" for change in set_params]
     log = StageLog("experiment")
     programs.dvc("exp", "run", "--temp", "--name", name, *changes, *options, on_line=log.write_line)
     log.finish()

@@ -18,6 +18,7 @@ from flows.gate import Comparison, compare, read_gate, refusals
 from flows.server.command_line import add_pool_option, run_as_program
 from flows.server.publish import only_warn, publish_results
 from flows.server.states import completed, states_from_errors, step
+from flows.stages.listings import check_listings
 from flows.stages.tasks import run_stages
 from flows.workspace.dvc_repo import has_remote, open_repo
 from flows.workspace.git import run_git, succeeds, upstream_of
@@ -25,7 +26,7 @@ from flows.workspace.programs import Programs
 from flows.workspace.texts import copy_ignored_texts, refresh_catalog_texts
 from flows.workspace.worktrees import BranchWorktree, branch_worktree, move_branch
 from pipeline import artifacts
-from pipeline.errors import RefrainError
+from pipeline.errors import RefrainError, TransientError
 from pipeline.params.load import PARAMS_FILE, load_params
 from pipeline.reporting.tables import Metrics, format_perplexity, read_json
 
@@ -78,10 +79,16 @@ def retrain_in(
 def check_out_data(tree: BranchWorktree) -> None:
     """Bring DVC's data to the worktree: from the cache, or from the remote where there is one.
 
-    Stages make again what is missing in both.
+    Stages make again what is missing in both. Raises :class:`RefrainError` for data that DVC would write
+    elsewhere.
     """
     log = get_run_logger()
     command = "pull" if has_remote(tree.path) else "checkout"
+    try:
+        check_listings(tree.path)
+    except TransientError as error:
+        log.warning("no data were fetched, and stages will make them again: %s", error)
+        return
     try:
         Programs(tree.path).dvc(command, "--allow-missing", on_line=log.info)
     except RefrainError as error:
@@ -98,7 +105,7 @@ def refresh_texts(tree: BranchWorktree, corpus: str) -> None:
     with open_repo(tree.path) as repo:
         imports = [stage.path_in_repo for stage in repo.index.stages if stage.is_import]
     if imports:
-        programs.dvc("update", *imports, on_line=log)
+        programs.dvc("update", "--", *imports, on_line=log)
     copy_ignored_texts(tree.path, tree.main, corpus)
     refresh_catalog_texts(tree.path, corpus, programs, log)
 

@@ -19,6 +19,7 @@ import torch
 from filelock import FileLock
 from hypothesis import settings
 
+from tests.support.answers import Pair, copy_pair, make_pair
 from tests.support.project import Project
 
 # Jobs that a shell runs in the background ignore SIGINT. Prefect's worker would then never end.
@@ -149,6 +150,18 @@ def make_finished(folder: Path) -> Project:
 def again(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, to be changed."""
     return Project(tmp_path / "again", copy_of=finished)
+
+
+@pytest.fixture(scope="session")
+def made_pair(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `pair` copies."""
+    return make_pair(tmp_path_factory.mktemp("pair"), finished)
+
+
+@pytest.fixture
+def pair(made_pair: Path, tmp_path: Path) -> Pair:
+    """A project that has sent a stage, and the clone that answers, to be changed."""
+    return copy_pair(made_pair, tmp_path)
 
 
 @pytest.fixture

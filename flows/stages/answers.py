@@ -124,7 +124,9 @@ def parse_entry(lock: object, name: str) -> Entry:
         return Entry.model_validate(entry)
     except ValidationError as error:
         # Without the error's own words, which may be long and hostile.
-        wrong = "a wrong digest" if error.errors()[0]["loc"][-1:] == ("md5",) else "a dvc.lock of a wrong form"
+        wrong = (
+            "a wrong digest" if error.errors()[0]["loc"][-1:] == ("md5",) else "a dvc.lock of a wrong form"
+        )
         raise RefrainError(f"its results contain {wrong}: {SOMEBODY}") from None
 
 
@@ -159,7 +161,8 @@ def check_inputs(entry: Entry, node: DvcStage, sent: str) -> None:
     made = {out.fs_path: out.hash_info.value for out in repo.index.outs if out.hash_info.name == "md5"}
     digests = {dep.path: dep.md5 for dep in entry.deps}
     for dep in node.deps:
-        if dep.fs_path in made and digests[dep.def_path] != made[dep.fs_path]:
+        digest = digests.get(dep.def_path)  # None for files of parameters
+        if digest and digest != made.get(dep.fs_path, digest):
             raise RefrainError(
                 f"its results were made with another {dep.def_path} than that here: {SOMEBODY}"
             )

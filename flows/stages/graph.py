@@ -113,10 +113,16 @@ def _label(node: DvcStage) -> str | None:
 
 
 def _name(node: DvcStage) -> str:
-    """The name by which DVC's commands know a stage when they run in the repository's folder."""
-    if not isinstance(node, PipelineStage):
-        return str(node.path_in_repo)
-    return str(node.name) if node.path_in_repo == PROJECT_FILE else f"{node.path_in_repo}:{node.name}"
+    """The name by which DVC's commands know a stage when they run in the repository's folder.
+
+    Raises :class:`RefrainError` if they would take it for an option.
+    """
+    name = str(node.path_in_repo)
+    if isinstance(node, PipelineStage):
+        name = str(node.name) if name == PROJECT_FILE else f"{name}:{node.name}"
+    if name.startswith("-"):
+        raise RefrainError(f"stage {name!r}: its name begins with a dash, as options do: rename it")
+    return name
 
 
 def _has_changed(node: DvcStage) -> bool:

@@ -14,7 +14,7 @@ from dvc.stage.loader import StageLoader
 from flows.stages.answers import checked_entry, lock_path
 from flows.stages.graph import find_stage
 from flows.workspace.dvc_repo import open_repo
-from flows.workspace.shared_ref import commit_folder, restore_files
+from flows.workspace.snapshots import commit_folder, restore_files
 
 
 def commit_state(folder: Path) -> str:

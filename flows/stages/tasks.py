@@ -4,7 +4,7 @@ from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed
@@ -17,7 +17,7 @@ from flows.stages.remote import RemoteRunner
 from flows.stages.runner import UNCHANGED, LocalRunner, StageRunner
 from flows.workspace.git import run_git
 from flows.workspace.programs import Programs
-from flows.workspace.shared_ref import shared_remote
+from flows.workspace.shared_ref import delete_left_refs, shared_remote
 from pipeline.artifacts import archive_removed_models
 from pipeline.errors import RefrainError, TransientError
 from pipeline.params.load import load_params
@@ -43,6 +43,7 @@ def run_stages(
         # The stage report does this, too, but on another machine it would see that machine's folders.
         with chdir(folder):
             archive_removed_models(load_params().models)
+    delete_left_refs(folder, warn=get_run_logger().warning)
     stages = read_stages(folder, targets, force)
     elsewhere = assign_pools(stages, pools)
     at_work = [replace(stage, to_run=stage.to_run and stage.name not in elsewhere) for stage in stages]

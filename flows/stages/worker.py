@@ -25,6 +25,7 @@ from flows.workspace.programs import Programs
 from flows.workspace.shared_ref import find_ref
 from flows.workspace.texts import copy_ignored_texts
 from flows.workspace.worktrees import exclusive_lock, worktree
+from pipeline.errors import RefrainError
 from pipeline.params.load import PARAMS_FILE, load_params
 from pipeline.versions import check_versions
 
@@ -38,7 +39,9 @@ def run_on_worker(stage: str, ref: str, commit: str, force: bool = False) -> Sta
     """
     started = time.monotonic()
     main, name, log = repository_root(Path.cwd()), f"refrain-{slug(stage)}", get_run_logger().info
-    source = find_ref(main, ref, commit)
+    if not ref.endswith(f"/{slug(stage)}"):
+        raise RefrainError("the run's state was not sent for this stage: use the same version everywhere")
+    source = find_ref(main, ref, commit, stage)
     with exclusive_lock(main, name, on_wait=log), worktree(main, name, commit) as tree:
         programs = Programs(tree)
         try:

@@ -8,9 +8,11 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from flows.workspace.dvc_program import allow_any_path
 from flows.workspace.lock_files import check_lock_files
 from pipeline.errors import RefrainError, first_line
 
+allow_any_path()
 logging.getLogger("dvc").setLevel(logging.WARNING)  # its hints are for people who type its commands
 
 

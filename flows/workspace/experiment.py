@@ -33,6 +33,6 @@ def changed_params(path: Path, changes: list[str]) -> Params:
 def options_for_text(folder: Path, corpus: str) -> list[str]:
     """Options of ``dvc exp run`` that bring a text to the experiment if neither git nor DVC does."""
     is_inside = not Path(corpus).is_absolute() and (folder / corpus).exists()
-    is_in_git = succeeds(folder, "ls-files", "--error-unmatch", corpus)
+    is_in_git = succeeds(folder, "ls-files", "--error-unmatch", "--", corpus)
     is_in_dvc = (folder / f"{corpus}.dvc").exists()
-    return ["--copy-paths", corpus] if is_inside and not is_in_git and not is_in_dvc else []
+    return [f"--copy-paths={corpus}"] if is_inside and not is_in_git and not is_in_dvc else []

@@ -65,6 +65,11 @@ def repository_root(folder: Path) -> Path:
     return Path(run_git(folder, "rev-parse", "--show-toplevel"))
 
 
+def common_git_folder(folder: Path) -> Path:
+    """The ``.git`` that all worktrees of a repository share."""
+    return Path(run_git(folder, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+
+
 def upstream_of(folder: Path, branch: str) -> tuple[str, str] | None:
     """The remote, and the remote's branch, that ``branch`` follows; None if it follows none."""
     if not succeeds(folder, "config", f"branch.{branch}.merge"):

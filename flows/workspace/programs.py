@@ -50,7 +50,8 @@ class Programs:
     def dvc(self, *arguments: str, on_line: OnLine, variables: Mapping[str, str] | None = None) -> list[str]:
         """Run a DVC command to its end and return its output as lines. Raises as :meth:`_run` does."""
         try:
-            return self._run(["-m", "dvc", "--wait-for-lock", *arguments], on_line, variables or {})
+            program = ["-m", "flows.workspace.dvc_program", "--wait-for-lock"]
+            return self._run([*program, *arguments], on_line, variables or {})
         except RefrainError as error:
             raise TransientError(str(error)) if arguments[0] in REMOTE_COMMANDS else error from None
 
@@ -93,7 +94,7 @@ class Programs:
         return start_with_parent(
             [sys.executable, *arguments],
             cwd=self.folder,
-            env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **variables},
+            env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",

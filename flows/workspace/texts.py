@@ -42,7 +42,7 @@ def refresh_catalog_texts(tree: Path, corpus: str, programs: Programs, on_line: 
         is_there = (tree / text).exists()
         is_used = text == Path(corpus) or (text.is_relative_to(corpus) and is_there)
         is_due = entry.sha256 is None or not is_there
-        if is_used and is_due and not succeeds(tree, "ls-files", "--error-unmatch", str(text)):
+        if is_used and is_due and not succeeds(tree, "ls-files", "--error-unmatch", "--", str(text)):
             programs.refrain("fetch", name, on_line=on_line)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from dvc.config_schema import RelPath
 
 from flows.workspace.dvc_repo import open_repo
-from flows.workspace.git import repository_root, run_git, succeeds, upstream_of
+from flows.workspace.git import common_git_folder, repository_root, run_git, succeeds, upstream_of
 from flows.workspace.shared_ref import SharedRef
 from pipeline import artifacts
 from pipeline.errors import RefrainError
@@ -54,7 +54,7 @@ def worktree(main: Path, name: str, commit: str) -> Iterator[Path]:
 
     It has the user's DVC cache and remotes, and the checkpoints of the last worktree of that name.
     """
-    common = _common_git_folder(main)
+    common = common_git_folder(main)
     path, saved = common / name, common / f"{name}-checkpoints"
     _remove(main, path, saved)
     run_git(main, "worktree", "add", "--quiet", "--detach", str(path), commit)
@@ -74,7 +74,7 @@ def exclusive_lock(main: Path, name: str, on_wait: Callable[[str], None] | None 
     If another process holds it, raises :class:`RefrainError`. With ``on_wait``, reports that and waits
     instead.
     """
-    path = _common_git_folder(main) / f"{name}.lock"
+    path = common_git_folder(main) / f"{name}.lock"
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,7 +104,8 @@ def move_branch(tree: BranchWorktree, commit: str) -> None:
 
 def _commit_to_start_from(main: Path, branch: str) -> str:
     """The branch's own commit, or its upstream's where that is ahead."""
-    if not succeeds(main, "rev-parse", "--verify", f"refs/heads/{branch}"):
+    # Not rev-parse, which takes `main~1` and other expressions for names.
+    if not succeeds(main, "show-ref", "--verify", "--quiet", f"refs/heads/{branch}"):
         raise RefrainError(f"there is no branch {branch!r} in {main}: set the flow's parameter branch")
     checkout = _checkout_of(main, branch)
     if checkout and run_git(checkout, "status", "--porcelain", "--untracked-files=no"):
@@ -120,11 +121,6 @@ def _commit_to_start_from(main: Path, branch: str) -> str:
     if succeeds(main, "merge-base", "--is-ancestor", ours, theirs):
         return theirs
     raise RefrainError(f"branch {branch} and {remote}/{name} have diverged: merge or rebase one on the other")
-
-
-def _common_git_folder(main: Path) -> Path:
-    """The ``.git`` that all worktrees of a repository share."""
-    return Path(run_git(main, "rev-parse", "--path-format=absolute", "--git-common-dir"))
 
 
 def _checkout_of(main: Path, branch: str) -> Path | None:
