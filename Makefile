@@ -2,9 +2,10 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-LOCKED := $(BIN)/pip install --quiet --require-hashes --no-deps --no-build-isolation
-# Stages call programs by name, so the environment's programs come first on the path.
-RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+LOCKED := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation
+# Stages call programs by name, so the environment's programs come first on the path. The shell's own PWD, and
+# `python -m` instead of scripts: the folder's path may have quotes, spaces and dollar signs.
+RUN := PATH="$$PWD/$(BIN):$$PATH"
 
 # The server that `make server` starts, unless PREFECT_API_URL names another one.
 SERVED := $(RUN) PREFECT_API_URL="$${PREFECT_API_URL:-http://127.0.0.1:4200/api}"
@@ -15,6 +16,9 @@ POOLS ?= refrain cpu gpu
 
 # Turns off the analytics of Prefect's client. For its server and for DVC, configuration files turn them off.
 export DO_NOT_TRACK = 1
+
+# Names of files are UTF-8, whatever the locale.
+export PYTHONUTF8 = 1
 
 # DVC's own default is a folder that everybody may write to, and DVC unpickles what it finds there.
 export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site-cache
@@ -29,9 +33,9 @@ help:  ## show this list
 repro: .venv/installed  ## run the stages whose inputs have changed, then show the results
 	@git rev-parse --verify --quiet HEAD >/dev/null || { \
 	  echo "error: this folder is not a git repository with a commit, which DVC needs: run git init && git add -A && git commit -m start" >&2; exit 1; }
-	@$(BIN)/refrain check
-	@$(RUN) dvc repro
-	@$(BIN)/refrain show
+	@$(BIN)/python -m pipeline.cli check
+	@$(RUN) python -m flows.workspace.dvc_program repro
+	@$(BIN)/python -m pipeline.cli show
 
 flow: .venv/installed  ## the same as a Prefect flow, with stages side by side (ARGS="train@gru --force")
 	@$(RUN) $(BIN)/python -m flows.reproduce $(ARGS)
@@ -103,8 +107,8 @@ clean:  ## remove the environment and the tools' caches; keep artifacts
 	$(PYTHON) -m venv .venv
 	@sed -n '/^setuptools==/,/[^\]$$/p' constraints.txt | $(LOCKED) --requirement /dev/stdin
 	@sed -n '/^torch==/,/[^\]$$/p' constraints.txt | $(LOCKED) --no-index --requirement /dev/stdin 2>/dev/null || true
-	@if $(BIN)/pip show torch 2>/dev/null | grep '^Requires:' | grep -v nvidia >/dev/null; \
+	@if $(BIN)/python -m pip show torch 2>/dev/null | grep '^Requires:' | grep -v nvidia >/dev/null; \
 	  then sed "/sys_platform == 'linux'/,/[^\]$$/d" constraints.txt; else cat constraints.txt; fi >.venv/locked.txt
 	$(LOCKED) --requirement .venv/locked.txt
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

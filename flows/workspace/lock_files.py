@@ -74,9 +74,9 @@ def _check_depth(text: str, name: str) -> None:
 def check_lock(lock: object, name: str) -> None:
     """Raise :class:`RefrainError` if a digest in a parsed lock file could be more than a digest."""
     for items in _outputs_and_dependencies(lock):
-        for item in items if isinstance(items, list) else [items]:
-            if not isinstance(item, dict):
-                raise RefrainError(f"{name}: it has no list of files where one should be: check who wrote it")
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise RefrainError(f"{name}: it has no list of files where one should be: check who wrote it")
+        for item in items:
             _check_item(item, name)
 
 

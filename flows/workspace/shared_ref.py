@@ -1,7 +1,7 @@
 """Git refs that carry the state of a folder to another machine and back.
 
 Each ref that this clone has put somewhere has a file in ``.git/refrain-sent``. The process that put it there
-keeps the file locked, and the system releases the lock when that process ends, however it ends. So a file that
+keeps the file locked. The system releases the lock when that process ends, however it ends. So a file that
 nobody holds names a ref that nobody needs.
 """
 

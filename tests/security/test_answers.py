@@ -118,8 +118,12 @@ ANSWERS: dict[str, tuple[Callable[[Pair], str], str]] = {
         "a wrong digest",
     ),
     "a file as a folder": (
-        lambda p: edit_lock(p, "      size: ", "      nfiles: 3\n      size: "),
+        lambda p: edit_lock(p, f"{MODEL}      hash: md5\n", f"{MODEL}      hash: md5\n      nfiles: 3\n"),
         "of a wrong form",
+    ),
+    "another kind of digest": (
+        lambda p: edit_lock(p, f"{MODEL}      hash: md5\n", f"{MODEL}      hash: etag\n"),
+        "wrong form",
     ),
     "other parameters": (lambda p: edit_lock(p, "seed: 1", "seed: 2"), "with other parameters"),
     "other code": (
@@ -129,6 +133,7 @@ ANSWERS: dict[str, tuple[Callable[[Pair], str], str]] = {
     "another command": (lambda p: edit_lock(p, "cmd: python", "cmd: touch x; python"), "of another stage"),
     "an output elsewhere": (lambda p: edit_lock(p, "models/gru", "../models/gru"), "of another stage"),
 }
+MODEL = "    - path: models/gru.safetensors\n"
 BAD_OUT = "- {path: models/gru.safetensors, hash: md5, md5: 25/../../../secret.txt, size: 8}"
 
 

@@ -28,6 +28,9 @@ def test_a_state_has_what_stages_read_as_it_is_and_nothing_else(again: Project, 
     again.run("git", "add", "pipeline/staged file.py")
     (again.folder / "reports/metrics.json").unlink()
     (again.folder / ".env").write_text("a secret")
+    (again.folder / "pipeline/.env").write_text("a secret")
+    (again.folder / "pipeline/.keys").mkdir()
+    (again.folder / "pipeline/.keys/id").write_text("a secret")
     (again.folder / "data/.gitignore").unlink()  # data/encoded is not ignored any more, but DVC's
     before = again.run("git", "status", "--porcelain=v2").stdout
     commit = commit_state(again.folder)

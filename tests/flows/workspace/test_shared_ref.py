@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.workspace.git import run_git
-from flows.workspace.shared_ref import SharedRef, find_ref, shared_remote
+from flows.workspace.shared_ref import SharedRef, delete_left_refs, find_ref, shared_remote
 from pipeline.errors import RefrainError, TransientError
 from tests.support.project import Project
 
@@ -51,6 +51,58 @@ def test_a_ref_that_cannot_be_deleted_does_not_hide_the_error(repository: Projec
         lock.touch()
         raise KeyboardInterrupt
     assert "is still on the git remote" in warnings[0]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from flows.workspace.shared_ref import SharedRef
+with SharedRef(Path.cwd(), sys.argv[1] or None, sys.argv[2]).pointing_to(sys.argv[3], warn=print):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("remote", [None, "origin"])
+def test_the_next_run_deletes_what_a_killed_run_has_left(
+    repository: Project, clone: Project, remote: str | None
+) -> None:
+    folder, other = (clone if remote else repository).folder, f"{NAME}-2"
+    ref = SharedRef(folder, remote, NAME)
+    for name in (NAME, other):
+        Project.run(
+            clone if remote else repository,
+            "python",
+            "-c",
+            KILLED,
+            remote or "",
+            name,
+            head(clone),
+            check=False,
+        )
+    assert ref.read() == head(clone)
+    SharedRef(folder, remote, other).delete()  # it is gone already, or never arrived
+    living = SharedRef(folder, remote, f"{NAME}-3")
+    warnings: list[str] = []
+    with living.pointing_to(head(clone), warn=print):
+        delete_left_refs(folder, warnings.append)
+        assert living.read() == head(clone), "another run is at work"
+    assert ref.read() is None
+    assert not warnings
+    assert not list((folder / ".git/refrain-sent").iterdir())
+
+
+def test_a_ref_whose_remote_is_away_is_deleted_later(clone: Project) -> None:
+    warnings: list[str] = []
+    ref, url = SharedRef(clone.folder, "origin", NAME), run_git(clone.folder, "remote", "get-url", "origin")
+    with ref.pointing_to(head(clone), warnings.append):
+        run_git(clone.folder, "remote", "set-url", "origin", "nowhere")
+    delete_left_refs(clone.folder, warnings.append)
+    assert len(warnings) == 2
+    assert all("is still on the git remote origin, until the next run" in line for line in warnings)
+    run_git(clone.folder, "remote", "set-url", "origin", url)
+    delete_left_refs(clone.folder, warnings.append)
+    assert ref.read() is None
+    assert len(warnings) == 2
 
 
 @pytest.mark.parametrize("remote", [None, "origin"])
