@@ -34,3 +34,7 @@ def main() -> None:
     if hasattr(module, "add_arguments"):
         module.add_arguments(parser)
     run_program(module.main, parser, sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()
