@@ -41,7 +41,7 @@ def run_on_worker(stage: str, ref: str, commit: str, force: bool = False) -> Sta
         raise RefrainError("the run's state was not sent for this stage: use the same version everywhere")
     started = time.monotonic()
     main, name, log = repository_root(Path.cwd()), f"refrain-{slug(stage)}", get_run_logger().info
-    source = find_ref(main, ref, commit, stage)
+    source = find_ref(main, ref, commit)
     with exclusive_lock(main, name, on_wait=log), worktree(main, name, commit) as tree:
         programs = Programs(tree)
         try:
