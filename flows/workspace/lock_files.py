@@ -10,19 +10,16 @@ from functools import lru_cache
 from pathlib import Path
 
 from dvc.dvcfile import LOCK_FILE
-from ruamel.yaml import YAML
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from flows.workspace.git import run_git
 from flows.workspace.safe_names import check_names
 from pipeline.errors import RefrainError
+from pipeline.params.yaml import parse_yaml
 
 DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 MAX_BYTES = 16 << 20
-MAX_DEPTH = 50
-MAX_ALIASES = 100
-"""A lock file has an alias only where params.yaml has one."""
+MAX_VALUES = 500_000
 
 
 def check_lock_files(folder: Path) -> None:
@@ -44,31 +41,14 @@ def _check_content(content: bytes, name: str) -> None:
 
 
 def load_yaml(content: bytes, name: str) -> object:
-    """Parse YAML that somebody else may have written.
+    """Parse a lock file that somebody else may have written.
 
     Raises :class:`RefrainError` if it is too large, too deep, or wrong.
     """
-    if len(content) > MAX_BYTES:
-        raise RefrainError(f"{name}: it has more than {MAX_BYTES >> 20} MB: check who wrote it")
     try:
-        text = content.decode()
-        _check_depth(text, name)  # libyaml's loader calls itself for each level, until the stack is full
-        return YAML(typ="safe").load(text)
-    except RefrainError:
-        raise
-    except Exception:  # ruamel has errors of its own, and lets others through: ValueError, KeyError, ...
-        raise RefrainError(
-            f"{name}: it is no valid YAML: check it out again, and check who wrote it"
-        ) from None
-
-
-def _check_depth(text: str, name: str) -> None:
-    depth = aliases = 0
-    for event in YAML(typ="safe").parse(text):
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        aliases += isinstance(event, AliasEvent)
-        if depth > MAX_DEPTH or aliases > MAX_ALIASES:
-            raise RefrainError(f"{name}: its values are nested too deeply: check who wrote it")
+        return parse_yaml(content.decode(), name, MAX_BYTES, MAX_VALUES)
+    except UnicodeDecodeError:
+        raise RefrainError(f"{name}: not UTF-8: check it out again, and check who wrote it") from None
 
 
 def check_lock(lock: object, name: str) -> None:

@@ -56,12 +56,12 @@ def read_yaml(path: Path) -> Any:
         raise RefrainError(f"{path}, line {line}: not UTF-8: save it as UTF-8") from None
 
 
-def parse_yaml(text: str, name: str) -> Any:
+def parse_yaml(text: str, name: str, max_bytes: int = MAX_BYTES, max_values: int = MAX_VALUES) -> Any:
     """The content of a YAML document. Raise :class:`RefrainError`, naming ``name`` and the line, if wrong."""
-    if len(text) > MAX_BYTES:
-        raise RefrainError(f"{name}: longer than {MAX_BYTES:,} bytes: make it shorter")
+    if len(text) > max_bytes:
+        raise RefrainError(f"{name}: longer than {max_bytes:,} bytes: make it shorter")
     try:
-        _measure(_parser().parse(text))
+        _measure(_parser().parse(text), max_values)
         return _parser().load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
@@ -118,7 +118,7 @@ class _Collection:
     children: int = 0
 
 
-def _measure(events: Iterator[Event]) -> None:
+def _measure(events: Iterator[Event], max_values: int) -> None:
     """Raise :class:`ConstructorError` for what is too much or too deep, and for odd tags and keys."""
     sizes: dict[str, int] = {}
     outer = [_Collection(None, False)]
@@ -138,8 +138,8 @@ def _measure(events: Iterator[Event]) -> None:
         else:
             continue
         outer[-1].values += size
-        if outer[-1].values > MAX_VALUES:
-            _fail(event, f"more than {MAX_VALUES:,} values, with those that aliases repeat")
+        if outer[-1].values > max_values:
+            _fail(event, f"more than {max_values:,} values, with those that aliases repeat")
         if anchor and not isinstance(event, AliasEvent):
             sizes[anchor] = size
 

@@ -103,7 +103,7 @@ ANSWERS: dict[str, tuple[Callable[[Pair], str], str]] = {
     "no dvc.lock": (lambda p: with_entry(p, "dvc.lock", "40000", tree(p.other.folder)), "nothing to read"),
     "a deep dvc.lock": (
         lambda p: with_entry(p, "dvc.lock", "100644", blob(p, b"[" * 99999)),
-        "nested too deeply",
+        "nested deeper than 50 levels",
     ),
     "a long dvc.lock": (
         lambda p: with_entry(p, "dvc.lock", "100644", blob(p, b"#" * (17 << 20))),

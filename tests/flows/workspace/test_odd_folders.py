@@ -26,7 +26,7 @@ def odd(finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def test_settings_take_such_a_path(odd: Project, locale: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", locale)
     cache = odd.folder / "cache"
-    odd.run("python", "-m", "flows.workspace.dvc_program", "cache", "dir", "--local", str(cache))
+    odd.run("dvc", "cache", "dir", "--local", str(cache))
     with open_repo(odd.folder) as repo, repo.config.edit("local") as settings:
         settings["core"]["autostage"] = True
     with open_repo(odd.folder) as repo:
@@ -35,8 +35,7 @@ def test_settings_take_such_a_path(odd: Project, locale: str, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_an_experiment_runs_there(odd: Project) -> None:
-    dvc = ("python", "-m", "flows.workspace.dvc_program")
-    result = odd.run(*dvc, "exp", "run", "--temp", "--set-param", "seed=2", "build_vocab")
+    result = odd.run("dvc", "exp", "run", "--temp", "--set-param", "seed=2", "build_vocab")
     assert "Ran experiment(s): " in result.stdout
 
 
