@@ -70,9 +70,10 @@ def run_dvc_experiment(programs: Programs, set_params: list[str], options: list[
     """Run ``dvc exp run --temp``, and return the experiment's name."""
     name = f"flow-{str(flow_run.id)[-12:]}"
     changes = [f"--set-param={change}" for change in set_params]
+    command = ["exp", "run", "--temp", "--name", name, *changes, *options]
     log = StageLog("experiment")
-    programs.dvc("exp", "run", "--temp", "--name", name, *changes, *options, on_line=log.write_line)
-    log.finish()
+    with log.progress() as variables:
+        programs.dvc(*command, on_line=log.write_line, variables=variables)
     return name
 
 

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.visible import visible
+
 log = logging.getLogger(__name__)
 
 CODE = Path("code.json")
@@ -155,7 +157,8 @@ def archive_removed_models(models: Collection[str]) -> None:
             if target.is_dir():
                 shutil.rmtree(target)
             path.replace(target)
-            log.info("%s: params.yaml no longer has this model: moved to %s", path, target)
+            moved = f"{path}: params.yaml no longer has this model: moved to {target}"
+            log.info("%s", visible(moved))
 
 
 def _fsync(path: Path) -> None:

@@ -5,6 +5,8 @@
 
 import os
 
+from pipeline.visible import visible
+
 EXIT_STATUS = 1
 TRANSIENT_EXIT_STATUS = os.EX_TEMPFAIL
 
@@ -13,7 +15,10 @@ MAX_MESSAGE = 2000
 
 
 class RefrainError(Exception):
-    """An error that the user can fix. Its message is one line: what is wrong, where, what to do."""
+    """An error that the user can fix. Its message is one line: what is wrong, where, what to do.
+
+    It may quote names and texts of any origin: symbols stand for what would control a terminal.
+    """
 
     exit_status = EXIT_STATUS
 
@@ -28,7 +33,7 @@ class TransientError(RefrainError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message, or its type if the message is empty."""
+    """The first line of an exception's message, or its type if the message is empty. Safe to print."""
     lines = str(error).strip().splitlines()
     return shortened(lines[0], MAX_MESSAGE) if lines else type(error).__name__
 
@@ -36,11 +41,11 @@ def first_line(error: BaseException) -> str:
 def shortened(text: str, length: int = 80) -> str:
     """``text`` on one line of about ``length`` characters, for a message: cut in the middle if it is longer.
 
-    What is no printable character is escaped, so that nothing in a message can control a terminal.
+    Symbols stand for what would control a terminal.
     """
     if len(text) > length:
         text = f"{text[: length // 2]}...{text[-length // 4 :]}"
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return visible(text)
 
 
 def is_for_user(error: BaseException) -> bool:

@@ -1,6 +1,10 @@
 """A stage's output as a task run's log, and a training's progress as an artifact."""
 
+import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import cast
 from uuid import UUID
 
@@ -10,7 +14,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import PrefectException
 
 from flows.server.names import slug
-from pipeline.training.progress_line import parse
+from pipeline.errors import first_line
+from pipeline.training.progress_report import PROGRESS_FILE, ProgressReport, read_report
 
 PROGRESS_SECONDS = 1
 """Least time between two updates of an artifact. Each update waits for the server."""
@@ -25,22 +30,29 @@ class StageLog:
     def __init__(self, stage: str) -> None:
         self._stage = stage
         self._log = get_run_logger()
+        self._report_file: Path | None = None
+        self._shown: ProgressReport | None = None
         self._artifact: UUID | None = None
         self._last_update = 0.0
 
     def write_line(self, line: str) -> None:
-        """Log one line, and show the progress in it, if any."""
+        """Log one line, and show the progress that the training has reported by then, if any."""
         self._log.info(line)
-        progress = parse(line)
-        if not progress:
+        if self._report_file is None or time.monotonic() - self._last_update < PROGRESS_SECONDS:
             return
-        if self._artifact is None or time.monotonic() - self._last_update >= PROGRESS_SECONDS:
-            self._last_update = time.monotonic()
-            self._show(100 * progress.epoch / progress.epochs, line)
+        report = read_report(self._report_file)
+        if report and report != self._shown:
+            self._shown, self._last_update = report, time.monotonic()
+            self._show(100 * report.epoch / report.epochs, str(report))
 
-    def finish(self) -> None:
-        """Show that the stage has ended; early stopping may have ended a training before its last epoch."""
-        if self._artifact is not None:
+    @contextmanager
+    def progress(self) -> Iterator[Mapping[str, str]]:
+        """Show the progress of a training. Gives the environment variable that it needs for its reports."""
+        with tempfile.TemporaryDirectory(prefix="refrain-progress-") as folder:
+            self._report_file = Path(folder) / "report.json"
+            yield {PROGRESS_FILE: str(self._report_file)}
+            self._report_file = None
+        if self._artifact is not None:  # early stopping may have ended the training before its last epoch
             self._show(100.0, None)
 
     def _show(self, percent: float, description: str | None) -> None:
@@ -53,4 +65,4 @@ class StageLog:
             else:
                 update_progress_artifact(self._artifact, percent, description=description)
         except (PrefectException, HTTPError) as error:
-            self._log.warning("progress is not shown: %s", error)
+            self._log.warning("progress is not shown: %s", first_line(error))

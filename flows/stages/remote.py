@@ -43,7 +43,7 @@ class RemoteRunner:
         self._runs = PoolRuns()
         self._received: set[str] = set()  # stages whose results are here, but perhaps not yet their data
 
-    def run(self, stage: Stage, on_line: OnLine) -> StageResult:
+    def run(self, stage: Stage, on_line: OnLine, _variables: Mapping[str, str] = {}) -> StageResult:
         """Send a stage to its pool, wait for its end, and take its results into the folder."""
         started, pool = time.monotonic(), self._pools[stage.name]
         if stage.name not in self._received:

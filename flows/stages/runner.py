@@ -24,8 +24,10 @@ UNCHANGED = StageResult(False, "nothing that it depends on has changed")
 class StageRunner(Protocol):
     """Runs stages, from several threads at a time."""
 
-    def run(self, stage: Stage, on_line: OnLine) -> StageResult:
+    def run(self, stage: Stage, on_line: OnLine, variables: Mapping[str, str] = {}) -> StageResult:
         """Bring a stage's outputs up to date, and pass on its output line by line.
+
+        ``variables`` are added to the environment of a stage that runs on this machine.
 
         Raises :class:`RefrainError` with the stage's own error, :class:`TransientError` where another try may
         help, and :class:`Stopped` after :meth:`stop`.
@@ -49,16 +51,16 @@ class LocalRunner:
         self._slots = threading.Semaphore(max_parallel)
         self._options = ["--force"] if force else []
 
-    def run(self, stage: Stage, on_line: OnLine) -> StageResult:
+    def run(self, stage: Stage, on_line: OnLine, variables: Mapping[str, str] = {}) -> StageResult:
         """Run ``dvc repro`` for one stage."""
         threads = self._threads[stage.name]
-        variables = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        variables = {**variables, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         command = ["repro", "--single-item", *self._options, stage.name]
         with self._slots:
             started = time.monotonic()
             lines = self._programs.dvc(*command, on_line=on_line, variables=variables)
             seconds = time.monotonic() - started
-        if any(line.endswith(f"'{stage.name}' didn't change, skipping") for line in lines):
+        if f"Stage '{stage.name}' didn't change, skipping" in lines:
             return UNCHANGED
         if f"Stage '{stage.name}' is cached - skipping run, checking out outputs" in lines:
             return StageResult(True, f"restored from DVC's run cache in {seconds:.1f} s")

@@ -82,8 +82,8 @@ def submit_all(stages: list[Stage], runners: dict[str, StageRunner]) -> dict[str
 def run_stage(stage: Stage, runner: StageRunner) -> State[None]:
     """Run one stage by DVC, here or elsewhere; its output is this task run's log."""
     log = StageLog(stage.name)
-    result = runner.run(stage, log.write_line) if stage.to_run else UNCHANGED
-    log.finish()
+    with log.progress() as variables:
+        result = runner.run(stage, log.write_line, variables) if stage.to_run else UNCHANGED
     return Completed(name=None if result.is_new else "Cached", message=result.summary)
 
 

@@ -63,6 +63,6 @@ def run_in_worktree(programs: Programs, main: Path, name: str, force: bool) -> N
     corpus = load_params(tree / PARAMS_FILE).corpus.path
     if reads(tree, name, corpus) and not (tree / corpus).exists():
         copy_ignored_texts(tree, main, corpus)
-    LocalRunner(programs, {name: available_cores()}, force=force).run(stage, log.write_line)
-    log.finish()
+    with log.progress() as variables:
+        LocalRunner(programs, {name: available_cores()}, force=force).run(stage, log.write_line, variables)
     programs.dvc("push", name, on_line=log.write_line)

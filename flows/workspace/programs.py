@@ -16,6 +16,7 @@ from pathlib import Path
 from flows.workspace.parent import ask_to_stop, start_with_parent
 from pipeline.errors import TRANSIENT_EXIT_STATUS, RefrainError, TransientError
 from pipeline.memory import kills_for_memory
+from pipeline.visible import visible
 
 REMOTE_COMMANDS = {"pull", "push", "update"}
 """DVC's commands that talk to another machine, so that another try may help."""
@@ -76,7 +77,7 @@ class Programs:
         # The output ends when the last process of the group has closed it, not when DVC itself is gone.
         for line in process.stdout:
             if line.strip():
-                lines.append(line.rstrip())
+                lines.append(visible(line.rstrip()))
                 on_line(lines[-1])
         status = process.wait()
         process.stdout.close()

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import RefrainError
+from pipeline.params.load import PARAMS_FILE, load_params
 from pipeline.params.recipes import load_recipe, recipe_names
+from pipeline.params.runtime import MAX_TEXT_BYTES
 from pipeline.text.catalog import fetch_text, load_catalog
 
 
@@ -22,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(name: str) -> None:
     """Fetch a text and print how to train on it."""
-    path = fetch_text(name)
+    most = load_params().runtime.max_text_bytes if PARAMS_FILE.exists() else MAX_TEXT_BYTES
+    path = fetch_text(name, max_bytes=most)
     track(path)
     recipes = [recipe for recipe in recipe_names() if load_recipe(recipe).corpus.path == str(path)]
     set_by_recipe = f"run `refrain use {recipes[0]}`, or " if recipes else ""

@@ -10,6 +10,7 @@ from rich.text import Text
 from pipeline import artifacts
 from pipeline.reporting.samples import decoding_name, one_line
 from pipeline.reporting.tables import Metrics, perplexity_rows, read_json, read_lines, splits_of
+from pipeline.visible import visible
 
 SAMPLES_PER_MODEL = 2
 
@@ -23,7 +24,7 @@ def metrics_table(metrics: Metrics) -> Table:
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         ends_models = not row.is_baseline and following is not None and following.is_baseline
         style = "dim" if row.is_baseline else None
-        table.add_row(row.name, *row.perplexities, style=style, end_section=ends_models)
+        table.add_row(Text(visible(row.name)), *row.perplexities, style=style, end_section=ends_models)
     return table
 
 
@@ -32,7 +33,7 @@ def sample_lines(rows: list[dict[str, Any]]) -> list[Text]:
     lines = []
     for model, of_model in groupby(rows, key=lambda row: str(row["model"])):
         for decoding, samples in groupby(islice(of_model, SAMPLES_PER_MODEL), key=decoding_name):
-            lines.append(Text(f"{model}, {decoding}:"))
+            lines.append(Text(f"{visible(model)}, {decoding}:"))
             for sample in samples:
                 prefix, text = one_line(sample["prefix"]), one_line(sample["text"])
                 lines.append(Text.assemble("  ", (prefix, "bold"), text))

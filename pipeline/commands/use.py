@@ -23,6 +23,7 @@ from pipeline.params.recipes import (
 )
 from pipeline.params.yaml import read_yaml
 from pipeline.text.catalog import text_at
+from pipeline.visible import visible
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def main(recipe: str | None) -> None:
     write_text(PARAMS_FILE, text)
     after = read_yaml(PARAMS_FILE)
     for line in changes(before, after):
-        print(line)
+        print(visible(line))
     path = after["corpus"]["path"]
     if "://" not in path and not Path(path).exists():
         catalogued = text_at(Path(path))

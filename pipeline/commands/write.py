@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pipeline.errors import RefrainError
 from pipeline.params.load import load_params
+from pipeline.visible import visible
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def main(
     decoding, seed = Decoding(temperature, top_k, top_p), params.seed if seed is None else seed
     texts = generate(lm, prefixes, length, decoding, seed, stored.vocab.unk_id)
     for text, continuation in zip(prefix, texts, strict=True):
-        print(text + stored.vocab.decode(continuation))
+        print(visible(text + stored.vocab.decode(continuation), keep_lines=True))
 
 
 def _utf8(argument: str) -> str:

@@ -7,7 +7,6 @@ position and the number of characters in the whole split; they reveal shards tha
 off. Checksums of pages reveal flipped bits.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,8 +18,9 @@ import pyarrow.parquet as pq
 
 from pipeline.artifacts import atomic_file
 from pipeline.errors import RefrainError
+from pipeline.params.corpus import CorpusParams
 from pipeline.text.corpus import read_piece
-from pipeline.text.reading import Piece
+from pipeline.text.reading import BytesRead, Piece
 from pipeline.text.vocab import Ids, Placement, VocabFile
 
 SHARD_ROWS = 1 << 25
@@ -69,25 +69,25 @@ def plan_shards(
     return [piece_shards for piece_shards in planned if piece_shards.shards]
 
 
-def encode_piece(normalize: str, vocab: VocabFile, folder: Path, planned: PieceShards) -> bool:
+def encode_piece(params: CorpusParams, vocab: VocabFile, folder: Path, planned: PieceShards) -> bool:
     """Write the shards of a piece to ``folder/{split}``, each completely or not at all.
 
     Returns whether the piece is unchanged since it was counted. If not, the shards are useless.
     """
-    digest = hashlib.sha256()
+    read = BytesRead()
     placement = planned.placement
-    text = ChunkedText(read_piece(normalize, planned.piece, placement, digest))
+    text = ChunkedText(read_piece(params, planned.piece, placement, read))
     try:
         for shard in planned.shards:
             ids = (vocab.vocab.encode(chunk) for chunk in text.take(shard.rows))
             write_shard(folder, shard, ids, vocab)
     except RefrainError:  # unknown characters: perhaps the text has changed since it was counted
         text.skip_to_end()
-        if digest.hexdigest() == placement.sha256:
+        if read.sha256() == placement.sha256:
             raise
         return False
-    text.skip_to_end()  # the digest covers the whole piece, even if max_chars cuts it short
-    return digest.hexdigest() == placement.sha256
+    text.skip_to_end()  # the digest covers all that was counted, even if less of it is encoded
+    return read.sha256() == placement.sha256
 
 
 def write_shard(folder: Path, shard: Shard, ids: Iterable[Ids], vocab: VocabFile) -> None:

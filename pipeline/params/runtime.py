@@ -4,7 +4,10 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from pipeline.params.section import Positive, Section
+from pipeline.params.section import Count, Positive, Section
+
+
+MAX_TEXT_BYTES = 10_000_000_000
 
 
 class RuntimeParams(Section):
@@ -23,13 +26,21 @@ class RuntimeParams(Section):
     """Microbatches in which to read each minibatch, to save memory. Changes rounding and dropout."""
 
     checkpoint_seconds: Positive = 30.0
-    """Seconds between checkpoints: a killed training loses at most this much work."""
+    """Seconds between checkpoints: a killed training loses at most this much work. Where writing a checkpoint
+    takes long, checkpoints are rarer, so that they cost at most a twentieth of the time.
+    """
 
     text_workers: Annotated[int, Field(ge=1, le=1024)] = 1
     """Processes that read the text."""
 
     text_scheduler: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://.+")] | None = None
     """Address of a Dask scheduler whose cluster reads the text instead; null: none."""
+
+    max_text_bytes: Count = MAX_TEXT_BYTES
+    """The most bytes of text to download or decompress; more is an error. Plain files on a disk may be larger."""
+
+    max_vocab_size: Count = 1 << 17
+    """The most characters of a vocabulary; more is an error. A model grows with its vocabulary."""
 
     @field_validator("device")
     @classmethod

@@ -1,9 +1,11 @@
-"""Generated text in readable form."""
+"""Generated text in readable form. What reads it is a terminal or a Markdown viewer."""
 
 import re
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
+
+from pipeline.visible import visible
 
 
 def decoding_name(row: dict[str, Any]) -> str:
@@ -30,5 +32,5 @@ def _escaped(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text with slashes for line breaks, as in quoted verse."""
-    return text.replace("\n", " / ")
+    """A text with slashes for line breaks, as in quoted verse, and symbols for other control characters."""
+    return visible(text.replace("\n", " / "))

@@ -2,19 +2,18 @@
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import artifacts
 from pipeline.errors import RefrainError
+from pipeline.params.corpus import CorpusParams
 from pipeline.params.load import load_params
 from pipeline.program import run_stage
 from pipeline.text.corpus import (
     Corpus,
     PieceCount,
-    count_piece,
     read_piece,
     split_bounds,
     take_characters,
@@ -36,10 +35,11 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Write ``data/vocab.parquet``."""
     params = load_params()
-    corpus, normalize = Corpus(params.corpus), params.corpus.normalize
+    corpus = Corpus(params.corpus, params.runtime.max_text_bytes)
     pieces = corpus.pieces()
     with parallel_map(params.runtime) as over_pieces:
-        counts = list(over_pieces(partial(count_piece, normalize), pieces))
+        counts = corpus.count(pieces, over_pieces)
+    pieces = pieces[: len(counts)]
     placements = corpus.placements(pieces, counts)
     characters = placements[-1].stop
     training = len(split_bounds(characters, params.corpus.split)["train"])
@@ -48,8 +48,13 @@ def main() -> None:
             f"the training split of a text of {characters} character(s) is empty: use more text, or raise "
             "corpus.split.train"
         )
-    occurrences = count_training(training, normalize, pieces, placements, counts)
+    occurrences = count_training(training, params.corpus, pieces, placements, counts)
     vocab = vocab_from_counts(occurrences, unk=params.vocab.unk, min_count=params.vocab.min_count)
+    if len(vocab) > params.runtime.max_vocab_size:
+        raise RefrainError(
+            f"the vocabulary of this text has {len(vocab):,} characters, more than runtime.max_vocab_size, "
+            f"{params.runtime.max_vocab_size:,}: raise vocab.min_count to leave out rare ones, or raise the limit"
+        )
     check_prefixes(params, vocab)
     write_vocab(artifacts.VOCAB, vocab, placements)
     log.info(f"{characters:,} characters, {training:,} of them for training; vocabulary of {len(vocab):,}")
@@ -57,7 +62,7 @@ def main() -> None:
 
 def count_training(
     characters: int,
-    normalize: str,
+    corpus: CorpusParams,
     pieces: Sequence[Piece],
     placements: Sequence[Placement],
     counts: Sequence[PieceCount],
@@ -71,7 +76,7 @@ def count_training(
             total += count_chars([place.separator])
         elif place.start < characters:
             total += count_chars(
-                take_characters(characters - place.start, read_piece(normalize, piece, place))
+                take_characters(characters - place.start, read_piece(corpus, piece, place))
             )
     return total
 

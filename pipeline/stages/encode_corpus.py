@@ -22,9 +22,11 @@ def main() -> None:
     changed = RefrainError(
         f"corpus.path {params.corpus.path} changed while the pipeline ran: run `dvc repro` again"
     )
-    pieces = Corpus(params.corpus).pieces()
-    if len(pieces) != len(stored.placements):
+    pieces = Corpus(params.corpus, params.runtime.max_text_bytes).pieces()
+    uncounted = len(pieces) - len(stored.placements)
+    if uncounted < 0 or (uncounted and stored.corpus_characters != params.corpus.max_chars):
         raise changed
+    pieces = pieces[: len(stored.placements)]
     bounds = split_bounds(stored.corpus_characters, params.corpus.split)
     lengths = {name: len(bound) for name, bound in bounds.items()}
     with artifacts.atomic_folder(artifacts.ENCODED) as folder:
@@ -32,7 +34,7 @@ def main() -> None:
             (folder / name).mkdir()
             if not length:
                 write_shard(folder, Shard(name, characters=0, number=0, start=0, rows=0), [], stored)
-        encode = partial(encode_piece, params.corpus.normalize, stored, folder.absolute())
+        encode = partial(encode_piece, params.corpus, stored, folder.absolute())
         with parallel_map(params.runtime) as over_pieces:
             if not all(over_pieces(encode, plan_shards(pieces, stored.placements, bounds))):
                 raise changed

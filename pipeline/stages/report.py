@@ -9,11 +9,12 @@ from pipeline.params.load import Params, load_params
 from pipeline.params.recipes import RESULT_SECTIONS
 from pipeline.program import run_stage
 from pipeline.text.vocab import VocabFile, read_vocab
+from pipeline.visible import visible
 
 FREQUENT = 20
 """How many characters the page shows with their counts."""
 
-VISIBLE = {" ": "␣", "\n": "↵", "\r": "←", "\t": "⇥", "\u3000": "␣␣"}
+SPACES = {" ": "␣", "\u3000": "␣␣"}
 
 
 def main() -> None:
@@ -78,7 +79,7 @@ def frequent_characters(stored: VocabFile) -> list[tuple[str, str]]:
     """The most frequent characters and their counts, with visible symbols for white space."""
     first = 0 if stored.vocab.unk_id is None else 1
     counted = list(zip(stored.vocab.chars, stored.vocab.counts, strict=True))[first:]
-    return [(VISIBLE.get(char, char), f"{count:,}") for char, count in counted[:FREQUENT]]
+    return [(SPACES.get(char, visible(char)), f"{count:,}") for char, count in counted[:FREQUENT]]
 
 
 def as_yaml(params: Params) -> str:

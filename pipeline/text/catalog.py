@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 from pipeline.artifacts import atomic_file, file_sha256
 from pipeline.errors import RefrainError, TransientError, first_line
 from pipeline.params.corpus import Normalization
+from pipeline.params.runtime import MAX_TEXT_BYTES
 from pipeline.params.yaml import read_yaml
+from pipeline.text.download import download
 
 CATALOG_FILE = Path("data/catalog.yaml")
 RAW = Path("data/raw")
@@ -52,12 +54,12 @@ def text_at(path: Path) -> str | None:
     return next((name for name, entry in texts.items() if RAW / entry.file == path), None)
 
 
-def fetch_text(name: str, folder: Path = RAW) -> Path:
+def fetch_text(name: str, folder: Path = RAW, max_bytes: int = MAX_TEXT_BYTES) -> Path:
     """Download the text ``name`` to ``folder``, unless it is already there, and return its path.
 
     The new file appears complete and checked, or not at all. An existing file with another checksum is then
     kept as ``.{file}.old``. Raises :class:`RefrainError` for an unknown name or a wrong checksum,
-    :class:`TransientError` for a failed download.
+    :class:`TransientError` for a failed download. A text of more than ``max_bytes`` is not downloaded.
     """
     catalog = load_catalog()
     if name not in catalog:
@@ -72,22 +74,20 @@ def fetch_text(name: str, folder: Path = RAW) -> Path:
             shutil.copyfile(local, temporary)
             _check(temporary, entry.sha256, str(local))
         else:
-            _download(entry.url, temporary)
+            _download(entry.url, temporary, max_bytes)
             _check(temporary, entry.sha256, entry.url)
         if entry.sha256 and target.exists():  # damaged, or the user's own: keep it in either case
             target.replace(_unused_name(target))
     return target
 
 
-def _download(url: str, target: Path) -> None:
-    import pooch
-    import requests
+def _download(url: str, target: Path, max_bytes: int) -> None:
+    import requests  # only here: it takes a tenth of a second to load
 
-    pooch.get_logger().setLevel("WARNING")
-    target.unlink(missing_ok=True)  # of a run that was killed: pooch would take it for the text
     try:
-        pooch.retrieve(url, known_hash=None, fname=target.name, path=target.parent, progressbar=True)
-    except (requests.RequestException, ValueError) as error:
+        with target.open("wb") as file:
+            download(url, file, max_bytes)
+    except (requests.RequestException, FileNotFoundError, ValueError) as error:
         raise TransientError(
             f"{url}: download failed: {first_line(error)}: try again, or put the file "
             "into a folder and set REFRAIN_CORPORA to that folder"

@@ -5,9 +5,9 @@ on its own. Once all pieces have been counted, we know each piece's position in 
 separator before it. The resulting text does not depend on the cuts.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from pipeline.errors import RefrainError
 from pipeline.params.corpus import SPLITS, CorpusParams, SplitParams
+from pipeline.params.runtime import MAX_TEXT_BYTES
+from pipeline.text.download import too_large
 from pipeline.text.files import TextFile, find_files, reading_explained
 from pipeline.text.normalize import NORMALIZERS
-from pipeline.text.reading import FileRange, Piece, decode_piece
+from pipeline.text.reading import BytesRead, FileRange, Piece, decode_piece
 from pipeline.text.vocab import Placement, count_chars
 
 PIECE_BYTES = 1 << 25
@@ -29,10 +31,15 @@ SEARCH_BYTES = 1 << 16
 """How many bytes after the intended cut to search for a line break."""
 
 
+ParallelMap = Callable[["Callable[[Piece], PieceCount]", Sequence[Piece]], Iterable["PieceCount"]]
+"""Like ``map``: counts come in the order of the pieces."""
+
+
 @dataclass(frozen=True)
 class PieceCount:
-    """Facts about a piece: the number of characters after normalising, the occurrences of each code point,
-    the SHA-256 of its bytes, and its first and last character before normalising (empty if it has none).
+    """Facts about a piece, as far as it was read: the number of characters after normalising, the occurrences of
+    each code point, the SHA-256 of its bytes, its first and last character before normalising (empty if it has
+    none), and how many of its bytes had to be downloaded or decompressed.
     """
 
     characters: int
@@ -41,14 +48,21 @@ class PieceCount:
     sha256: str
     first: str
     last: str
+    unpacked: int
 
 
 class Corpus:
-    """The files that ``params`` describes. Raise :class:`RefrainError` if there are none."""
+    """The files that ``params`` describes, of which at most ``max_bytes`` are downloaded or decompressed.
 
-    def __init__(self, params: CorpusParams) -> None:
-        self.params = params
-        self.files = find_files(params.path, params.files)
+    Raises :class:`RefrainError` if there are no files, or if it is clear that they are too large.
+    """
+
+    def __init__(self, params: CorpusParams, max_bytes: int = MAX_TEXT_BYTES) -> None:
+        self.params, self.max_bytes = params, max_bytes
+        self.files = find_files(params.path, params.files, max_bytes)
+        packed = sum(file.size or 0 for file in self.files if not file.seekable)
+        if packed > max_bytes and not params.max_chars:
+            raise too_large(f"corpus.path {params.path}", max_bytes)
 
     def pieces(self) -> list[Piece]:
         """All files in pieces of about :data:`PIECE_BYTES`: large files are cut, small ones combined."""
@@ -69,7 +83,21 @@ class Corpus:
                 pieces += [(file_range,) for file_range in _cut(file)]
         return [*pieces, tuple(gathered)] if gathered else pieces
 
-    def placements(self, pieces: list[Piece], counts: list[PieceCount]) -> list[Placement]:
+    def count(self, pieces: Sequence[Piece], over_pieces: ParallelMap = map) -> list[PieceCount]:
+        """Count the characters of the first pieces: of all, or until they have ``max_chars``."""
+        counts: list[PieceCount] = []
+        characters = unpacked = 0
+        for count in over_pieces(partial(count_piece, self.params), pieces):
+            counts.append(count)
+            characters += count.characters
+            unpacked += count.unpacked
+            if unpacked > self.max_bytes:
+                raise too_large(f"corpus.path {self.params.path}", self.max_bytes)
+            if self.params.max_chars and characters >= self.params.max_chars:
+                break
+        return counts
+
+    def placements(self, pieces: Sequence[Piece], counts: Sequence[PieceCount]) -> list[Placement]:
         """Each piece's position, cut off at ``max_chars``. Raise :class:`RefrainError` if all are empty."""
         placements: list[Placement] = []
         normalizer = NORMALIZERS[self.params.normalize]
@@ -93,37 +121,47 @@ class Corpus:
 
     def read(self) -> Iterator[str]:
         """Chunks of the whole text, one piece after the other."""
-        pieces = self.pieces()
-        counts = [count_piece(self.params.normalize, piece) for piece in pieces]
+        counts = self.count(self.pieces())
+        pieces = self.pieces()[: len(counts)]
         for piece, placement in zip(pieces, self.placements(pieces, counts), strict=True):
-            chunks = read_piece(self.params.normalize, piece, placement)
+            chunks = read_piece(self.params, piece, placement)
             yield from take_characters(placement.stop - placement.start, chunks)
 
 
-def count_piece(normalize: str, piece: Piece) -> PieceCount:
-    """Read a piece and count its characters."""
-    digest, edges = hashlib.sha256(), ["", ""]
-    counts = count_chars(NORMALIZERS[normalize].apply(_record_edges(decode_piece(piece, digest), edges)))
+def count_piece(params: CorpusParams, piece: Piece) -> PieceCount:
+    """Read a piece, up to ``max_chars``, and count its characters."""
+    read, edges = BytesRead(), ["", ""]
+    counts = count_chars(_normalized(params, _record_edges(decode_piece(piece, read), edges)))
     code_points = np.flatnonzero(counts)
     found = counts[code_points]
-    return PieceCount(int(found.sum()), code_points, found, digest.hexdigest(), *edges)
+    return PieceCount(int(found.sum()), code_points, found, read.sha256(), *edges, read.unpacked)
 
 
 def read_piece(
-    normalize: str, piece: Piece, placement: Placement, digest: "hashlib._Hash | None" = None
+    params: CorpusParams, piece: Piece, placement: Placement, read: BytesRead | None = None
 ) -> Iterator[str]:
-    """A piece's separator, then its text in chunks. ``digest`` is updated with the piece's bytes."""
+    """A piece's separator, then its text in chunks: as far as :func:`count_piece` reads it.
+
+    What is read for it is added to ``read``.
+    """
     yield placement.separator
-    yield from NORMALIZERS[normalize].apply(decode_piece(piece, digest or hashlib.sha256()))
+    yield from _normalized(params, decode_piece(piece, read or BytesRead()))
+
+
+def _normalized(params: CorpusParams, chunks: Iterable[str]) -> Iterator[str]:
+    normalized = NORMALIZERS[params.normalize].apply(chunks)
+    return take_characters(params.max_chars, normalized) if params.max_chars else normalized
 
 
 def take_characters(most: int, chunks: Iterable[str]) -> Iterator[str]:
-    """The first ``most`` characters of a text, in chunks."""
+    """The first ``most`` characters of a text, in chunks. No chunk after these is asked for."""
+    if most <= 0:
+        return
     for chunk in chunks:
-        if most <= 0:
-            return
         yield chunk[:most]
         most -= len(chunk)
+        if most <= 0:
+            return
 
 
 def split_bounds(characters: int, split: SplitParams) -> dict[str, range]:

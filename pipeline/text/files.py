@@ -7,6 +7,8 @@ it. ``.gz``, ``.bz2`` and ``.xz`` files are decompressed while they are read.
 import fnmatch
 import gzip
 import lzma
+import os
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,14 +17,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
-from urllib.parse import urlsplit
 
 import fsspec
-from fsspec.implementations.zip import ZipFileSystem
 
 from pipeline.errors import RefrainError, TransientError, first_line
-
-COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
+from pipeline.params.runtime import MAX_TEXT_BYTES
+from pipeline.text.opening import (
+    DECOMPRESSORS,
+    check_is_regular,
+    open_archive,
+    open_file,
+    open_member,
+    suffix_of,
+)
 
 
 @dataclass(frozen=True)
@@ -30,47 +37,42 @@ class TextFile:
     """One file of a corpus. ``name`` is for messages; ``open`` returns a stream of its decompressed bytes.
 
     ``size`` is in bytes: for ``.gz``, ``.bz2`` and ``.xz``, the compressed size; None if it is unknown before
-    reading. A ``seekable`` file can be read from any position.
+    reading. A ``seekable`` file can be read from any position. Others are downloaded or decompressed, and a
+    text may have ``max_bytes`` of these.
     """
 
     name: str
     open: Callable[[], IO[bytes]]
     size: int | None = None
     seekable: bool = False
+    max_bytes: int = MAX_TEXT_BYTES
 
 
-def find_files(path: str, pattern: str | None) -> list[TextFile]:
+def find_files(path: str, pattern: str | None, max_bytes: int = MAX_TEXT_BYTES) -> list[TextFile]:
     """The files at ``path`` (see the module), sorted by name.
 
     ``pattern`` is a shell pattern for paths inside a folder or archive; ``*`` also matches ``/``. Files and
-    folders whose names start with a dot are skipped.
+    folders whose names start with a dot are skipped. Files that ``pattern`` leaves out are not looked at.
     """
+    path = path.removeprefix("file://")
     with reading_explained(path):
-        fs, root = fsspec.url_to_fs(path)
-        if _suffix(path) == ".zip":
-            archive = ZipFileSystem(fo=_local(path))
-            found = [
-                TextFile(f"{path}: {name}", partial(archive.open, name), archive.info(name)["size"])
-                for name in _chosen(archive.find(""), "", pattern)
-            ]
-        elif "http" not in fs.protocol and fs.isdir(root):
-            names = _chosen(fs.find(root), root, pattern)
-            archives = [name for name in names if _suffix(name) == ".zip"]
+        if suffix_of(path) == ".zip":
+            found = _members(path, pattern, max_bytes)
+        elif (names := _names_in_folder(path, pattern)) is not None:
+            archives = [name for name in names if suffix_of(name) == ".zip"]
             if archives:
                 raise RefrainError(
                     f"corpus.path {path}: {archives[0]} is an archive inside a folder: unpack it, or leave "
                     "it out with corpus.files"
                 )
-            found = [_file(fs.unstrip_protocol(name)) for name in names]
+            found = [_file(name, max_bytes) for name in names]
         elif pattern:
             raise RefrainError(
                 f"corpus.files: {pattern!r} works only with a folder or .zip, "
                 f"but corpus.path {path} is neither: set corpus.files to null"
             )
         else:
-            if "http" not in fs.protocol and not fs.exists(root):
-                raise FileNotFoundError
-            found = [_file(path)]
+            found = [_file(path, max_bytes)]
     if not found:
         raise RefrainError(
             f"corpus.path {path}: no file in it matches {pattern!r}: correct corpus.files"
@@ -80,41 +82,66 @@ def find_files(path: str, pattern: str | None) -> list[TextFile]:
     return found
 
 
-def _chosen(names: list[str], root: str, pattern: str | None) -> list[str]:
-    def wanted(name: str) -> bool:
-        inside = PurePosixPath(name).relative_to(root)
-        hidden = any(part.startswith(".") for part in inside.parts)
-        # ** stands for any number of folders, including none.
-        patterns = [pattern, pattern.removeprefix("**/")] if pattern else ["*"]
-        return not hidden and any(fnmatch.fnmatch(str(inside), p) for p in patterns)
-
-    return sorted(filter(wanted, names))
-
-
-def _file(url: str) -> TextFile:
-    name = url.removeprefix("file://")
-    if "://" in name:
-        return TextFile(name, partial(_open, url))
-    path = Path(name).absolute()  # for processes with another working directory
-    with reading_explained(name):
-        size = path.stat().st_size
-    return TextFile(name, partial(_open, str(path)), size, seekable=_suffix(name) not in COMPRESSIONS)
+def _members(path: str, pattern: str | None, max_bytes: int) -> list[TextFile]:
+    """The members of an archive."""
+    place = path if "://" in path else str(Path(path).absolute())  # for processes with another folder
+    sizes = {
+        info.filename: info.file_size
+        for info in open_archive(place, max_bytes).infolist()
+        if not info.is_dir() and _is_chosen(info.filename, pattern)
+    }
+    return [
+        TextFile(f"{path}: {name}", partial(open_member, place, name, max_bytes), sizes[name], False, max_bytes)
+        for name in sorted(sizes)
+    ]
 
 
-def _suffix(path: str) -> str:
-    """The suffix of a path or URL in lower case, ignoring the query of a URL."""
-    return PurePosixPath(urlsplit(path).path if "://" in path else path).suffix.lower()
+def _names_in_folder(path: str, pattern: str | None) -> list[str] | None:
+    """Paths or URLs of the files in a folder, sorted, or None if ``path`` is none."""
+    if "://" not in path:
+        if not Path(path).is_dir():
+            return None
+        return [os.path.join(path, inside) for inside in sorted(_walk(path, pattern))]  # noqa: PTH118
+    fs, root = fsspec.url_to_fs(path)
+    if "http" in fs.protocol or not fs.isdir(root):
+        return None
+    inside = (str(PurePosixPath(name).relative_to(root)) for name in fs.find(root))
+    return [fs.unstrip_protocol(f"{root}/{name}") for name in sorted(inside) if _is_chosen(name, pattern)]
 
 
-def _open(url: str) -> IO[bytes]:
-    # Download a remote file completely before reading it, so that a lost connection is one error.
-    cached = f"simplecache::{url}" if "://" in url else url
-    stream: IO[bytes] = fsspec.open(cached, "rb", compression=COMPRESSIONS.get(_suffix(url))).open()
-    return stream
+def _walk(folder: str, pattern: str | None) -> Iterator[str]:
+    """Paths inside a local folder of the files that are chosen."""
+    # What stands before the first wildcard says into which folders to look.
+    start = re.split(r"[*?\[]", pattern or "", maxsplit=1)[0]
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for parent, folders, files in os.walk(folder, onerror=stop):
+        inside = PurePosixPath(parent).relative_to(folder)
+        below = {name: f"{inside / name}/" for name in folders if not name.startswith(".")}
+        folders[:] = [name for name, path in below.items() if path.startswith(start) or start.startswith(path)]
+        links = (name for name in folders if Path(parent, name).is_symlink())  # which os.walk does not enter
+        yield from (path for name in [*files, *links] if _is_chosen(path := str(inside / name), pattern))
 
 
-def _local(path: str) -> str:
-    return str(Path(path).absolute()) if Path(path).exists() else fsspec.open_local(f"simplecache::{path}")
+def _is_chosen(inside: str, pattern: str | None) -> bool:
+    """Whether a path inside a folder or archive is one of the text's."""
+    if any(part.startswith(".") for part in PurePosixPath(inside).parts):
+        return False
+    # ** stands for any number of folders, including none.
+    patterns = [pattern, pattern.removeprefix("**/")] if pattern else ["*"]
+    return any(fnmatch.fnmatch(inside, p) for p in patterns)
+
+
+def _file(path: str, max_bytes: int) -> TextFile:
+    if "://" in path:
+        return TextFile(path, partial(open_file, path, max_bytes), max_bytes=max_bytes)
+    place = Path(path).absolute()  # for processes with another working directory
+    with reading_explained(path):
+        size = check_is_regular(place).st_size
+    is_plain = suffix_of(path) not in DECOMPRESSORS
+    return TextFile(path, partial(open_file, str(place), max_bytes), size, is_plain, max_bytes)
 
 
 @contextmanager
@@ -126,11 +153,6 @@ def reading_explained(name: str) -> Iterator[None]:
     except RefrainError:
         raise
     except FileNotFoundError:
-        if "://" in name:  # fsspec does not give the reason
-            raise TransientError(
-                f"corpus.path {name}: it does not exist, the server refuses it, or there is no connection: "
-                "check the URL, or try again"
-            ) from None
         raise RefrainError(
             f"corpus.path {name} does not exist: correct it, or fetch a text that `refrain texts` lists"
         ) from None

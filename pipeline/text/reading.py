@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.errors import RefrainError
+from pipeline.text.download import too_large
 from pipeline.text.files import TextFile, reading_explained
 
 CHUNK_BYTES = 1 << 20
@@ -24,19 +25,41 @@ Piece = tuple[FileRange, ...]
 """A range of a large file, or several small files."""
 
 
-def decode_piece(piece: Piece, digest: "hashlib._Hash") -> Iterator[str]:
-    """A piece's text in non-empty chunks. ``digest`` is updated with the piece's bytes."""
+class BytesRead:
+    """What has been read of a piece: the digest of its bytes, and how many of them had to be downloaded or
+    decompressed.
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self.unpacked = 0
+
+    def add(self, content: bytes, file: TextFile) -> None:
+        """Add bytes of a file. Raise :class:`RefrainError` if it is too much to unpack."""
+        self._digest.update(content)
+        if not file.seekable:
+            self.unpacked += len(content)
+            if self.unpacked > file.max_bytes:
+                raise too_large(file.name, file.max_bytes)
+
+    def sha256(self) -> str:
+        """The SHA-256 of all bytes so far."""
+        return self._digest.hexdigest()
+
+
+def decode_piece(piece: Piece, read: BytesRead) -> Iterator[str]:
+    """A piece's text in non-empty chunks. What is read for it is added to ``read``."""
     text = ""
     for file_range in piece:
-        for number, chunk in enumerate(decode_range(file_range, digest)):
+        for number, chunk in enumerate(decode_range(file_range, read)):
             if text and not number and not text.endswith("\n"):
                 yield "\n"  # a new file starts a new line
             text = chunk
             yield chunk
 
 
-def decode_range(file_range: FileRange, digest: "hashlib._Hash") -> Iterator[str]:
-    """Decode UTF-8, with or without BOM, in non-empty chunks. ``digest`` is updated with the bytes.
+def decode_range(file_range: FileRange, read: BytesRead) -> Iterator[str]:
+    """Decode UTF-8, with or without BOM, in non-empty chunks. The bytes are added to ``read``.
 
     Raises :class:`RefrainError`, naming the file and the byte offset, if it is not UTF-8.
     """
@@ -47,7 +70,7 @@ def decode_range(file_range: FileRange, digest: "hashlib._Hash") -> Iterator[str
             stream.seek(offset)
         while True:
             content = stream.read(CHUNK_BYTES if stop is None else min(CHUNK_BYTES, stop - offset))
-            digest.update(content)
+            read.add(content, file_range.file)
             held = len(decoder.getstate()[0])
             try:
                 text = decoder.decode(content, final=not content)

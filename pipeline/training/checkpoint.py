@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from pipeline.code_digest import program_digest
+from pipeline.errors import first_line
 from pipeline.tensors import read_metadata, read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
@@ -44,5 +45,5 @@ def read_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        log.info("%s is damaged (%s): starting from scratch", path, error)
+        log.info("%s is damaged (%s): starting from scratch", path, first_line(error))
         return None

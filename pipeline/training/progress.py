@@ -7,8 +7,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.artifacts import write_json
-from pipeline.training.progress_line import ProgressLine
+from pipeline.training.progress_report import ProgressReport, send_report
 from pipeline.training.state import Epoch
+from pipeline.visible import visible
 
 LOG_SECONDS = 10
 """An epoch without samples writes a line to the log only if the last line is at least this old."""
@@ -52,9 +53,11 @@ class Progress:
         now = time.monotonic()
         if epoch.samples or epoch.epoch == self._epochs or now - self._logged >= LOG_SECONDS:
             self._logged = now
-            self._log(str(self._line(epoch)))
+            report = self._report(epoch)
+            send_report(report)  # first: whoever sees the line finds the report
+            self._log(str(report))
             for prefix, text in zip(self._prefixes, epoch.samples, strict=bool(epoch.samples)):
-                self._log(f"  - {prefix}{text}")
+                self._log(f"  - {visible(prefix + text)}")
 
     def close(self, timings: Path | None = None, device: str = "") -> None:
         """Remove the bar and write the speed to ``timings``, if given."""
@@ -70,14 +73,14 @@ class Progress:
             }
             write_json(timings, figures)
 
-    def _line(self, epoch: Epoch) -> ProgressLine:
-        return ProgressLine(
-            self._model,
-            epoch.epoch,
-            self._epochs,
-            epoch.train_perplexity,
-            epoch.valid_perplexity,
-            self._speed(),
+    def _report(self, epoch: Epoch) -> ProgressReport:
+        return ProgressReport(
+            model=self._model,
+            epoch=epoch.epoch,
+            epochs=self._epochs,
+            train_perplexity=epoch.train_perplexity,
+            valid_perplexity=epoch.valid_perplexity,
+            characters_per_second=self._speed(),
         )
 
     def _speed(self) -> float:

@@ -15,7 +15,7 @@ from pipeline.data.encoded import EncodedText
 from pipeline.data.encoding import encode_piece, id_type, plan_shards
 from pipeline.errors import RefrainError
 from pipeline.text import corpus
-from pipeline.text.corpus import Corpus, count_piece, split_bounds
+from pipeline.text.corpus import Corpus, split_bounds
 from pipeline.text.vocab import VocabFile, count_chars, vocab_from_counts
 from tests.support.corpus import corpus_params
 
@@ -27,13 +27,12 @@ def encode(path: Path, folder: Path, sha256: str = "v", **changes: Any) -> Vocab
     """Encode a file the way the stages do; its vocabulary."""
     source = Corpus(corpus_params(path, **changes))
     pieces = source.pieces()
-    normalize = source.params.normalize
-    placements = source.placements(pieces, [count_piece(normalize, piece) for piece in pieces])
+    placements = source.placements(pieces, source.count(pieces))
     vocab = vocab_from_counts(count_chars(source.read()), unk=False, min_count=1)
     stored = VocabFile(vocab, sha256, tuple(placements))
     bounds = split_bounds(placements[-1].stop, source.params.split)
     planned = plan_shards(pieces, placements, bounds)
-    assert all(map(partial(encode_piece, normalize, stored, folder), planned))
+    assert all(map(partial(encode_piece, source.params, stored, folder), planned))
     return stored
 
 
@@ -111,7 +110,7 @@ def test_a_piece_that_changed_since_it_was_counted_is_noticed(tmp_path: Path, ne
     source = Corpus(corpus_params(path))
     bounds = split_bounds(len(TEXT), source.params.split)
     planned = plan_shards(source.pieces(), stored.placements, bounds)
-    assert not any(encode_piece("none", stored, tmp_path / "again", shards) for shards in planned)
+    assert not any(encode_piece(source.params, stored, tmp_path / "again", shards) for shards in planned)
 
 
 @pytest.mark.usefixtures("small")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.params.corpus import CorpusParams
-from pipeline.text.corpus import Corpus, count_piece
+from pipeline.text.corpus import Corpus
 from pipeline.text.vocab import Placement
 
 
@@ -19,5 +19,5 @@ def read_text(path: object, **changes: Any) -> str:
 
 def placements_of(text: Corpus) -> list[Placement]:
     """Where the pieces of a corpus lie."""
-    pieces = text.pieces()
-    return text.placements(pieces, [count_piece(text.params.normalize, piece) for piece in pieces])
+    counts = text.count(text.pieces())
+    return text.placements(text.pieces()[: len(counts)], counts)

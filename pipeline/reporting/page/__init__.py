@@ -6,9 +6,11 @@ from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from pipeline.reporting.samples import decoding_name
 from pipeline.reporting.tables import Row
+from pipeline.visible import visible
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,22 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """The page as HTML. Everything is escaped except the chart."""
+    """The page as HTML. Everything is escaped except the chart, and hidden characters are shown."""
     environment = Environment(
         loader=PackageLoader("pipeline.reporting.page", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
     )
     return environment.get_template("page.html.j2").render(page=page)
+
+
+def _visible(value: Any) -> Any:
+    """Texts without characters that would hide or reorder what stands around them."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return visible(value, keep_lines=True) if is_text else value
 
 
 def samples_side_by_side(rows: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, str]]]:
