@@ -3,6 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline.dvc_files import check_dependency, check_lock_file, remove_damaged_rwlock
 from pipeline.errors import RefrainError
 from pipeline.memory import free_memory
 from pipeline.nn.sizes import GATES
@@ -16,6 +17,8 @@ from pipeline.versions import check_versions
 def main() -> None:
     """Raise :class:`RefrainError` for the first problem."""
     check_user()
+    remove_damaged_rwlock()
+    check_lock_file()
     # For the section ``gate``. Imported only here: the rest of the pipeline does not depend on the flows.
     from flows.gate import read_gate
 
@@ -46,6 +49,7 @@ def check_text(params: Params) -> None:
         from pipeline.text.files import find_files
 
         find_files(path, params.corpus.files)
+        check_dependency(Path(path))
         return
     catalogued = text_at(Path(path))
     hint = "correct it, or fetch a text that `refrain texts` lists"

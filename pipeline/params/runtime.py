@@ -6,7 +6,6 @@ from pydantic import Field, field_validator
 
 from pipeline.params.section import Count, Positive, Section
 
-
 MAX_TEXT_BYTES = 10_000_000_000
 
 
@@ -37,7 +36,7 @@ class RuntimeParams(Section):
     """Address of a Dask scheduler whose cluster reads the text instead; null: none."""
 
     max_text_bytes: Count = MAX_TEXT_BYTES
-    """The most bytes of text to download or decompress; more is an error. Plain files on a disk may be larger."""
+    """The most bytes of text to download or decompress; more is an error. Plain files may be larger."""
 
     max_vocab_size: Count = 1 << 17
     """The most characters of a vocabulary; more is an error. A model grows with its vocabulary."""

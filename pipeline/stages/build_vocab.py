@@ -52,8 +52,9 @@ def main() -> None:
     vocab = vocab_from_counts(occurrences, unk=params.vocab.unk, min_count=params.vocab.min_count)
     if len(vocab) > params.runtime.max_vocab_size:
         raise RefrainError(
-            f"the vocabulary of this text has {len(vocab):,} characters, more than runtime.max_vocab_size, "
-            f"{params.runtime.max_vocab_size:,}: raise vocab.min_count to leave out rare ones, or raise the limit"
+            f"the text has a vocabulary of {len(vocab):,} characters, more than runtime.max_vocab_size, "
+            f"{params.runtime.max_vocab_size:,}: raise vocab.min_count to leave out rare ones, or raise the "
+            "limit"
         )
     check_prefixes(params, vocab)
     write_vocab(artifacts.VOCAB, vocab, placements)
@@ -75,9 +76,7 @@ def count_training(
             total[count.code_points] += count.counts
             total += count_chars([place.separator])
         elif place.start < characters:
-            total += count_chars(
-                take_characters(characters - place.start, read_piece(corpus, piece, place))
-            )
+            total += count_chars(take_characters(characters - place.start, read_piece(corpus, piece, place)))
     return total
 
 

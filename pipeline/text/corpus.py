@@ -37,9 +37,9 @@ ParallelMap = Callable[["Callable[[Piece], PieceCount]", Sequence[Piece]], Itera
 
 @dataclass(frozen=True)
 class PieceCount:
-    """Facts about a piece, as far as it was read: the number of characters after normalising, the occurrences of
-    each code point, the SHA-256 of its bytes, its first and last character before normalising (empty if it has
-    none), and how many of its bytes had to be downloaded or decompressed.
+    """Facts about a piece, as far as it was read: the number of characters after normalising, the
+    occurrences of each code point, the SHA-256 of its bytes, its first and last character before normalising
+    (empty if it has none), and how many of its bytes had to be downloaded or decompressed.
     """
 
     characters: int

@@ -2,13 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from functools import partial
 from typing import IO
 from urllib.parse import urlsplit
 
 import fsspec
+from tqdm import tqdm
 
 from pipeline.errors import RefrainError
 
@@ -21,21 +22,25 @@ SILENCE_SECONDS = 30
 def download(url: str, target: IO[bytes], max_bytes: int) -> None:
     """Write what is at ``url`` to a file.
 
-    Raises :class:`RefrainError` if it is larger than ``max_bytes``, or would take more than half of the disk's
-    free space. Raises the exceptions of ``requests``, or of the protocol's package, if it cannot be had.
+    Raises :class:`RefrainError` if it is larger than ``max_bytes``, or than half of the disk's free space.
+    Raises the exceptions of ``requests``, or of the protocol's package, if it cannot be had.
     """
     disk = os.fstatvfs(target.fileno())
     room, received = disk.f_bavail * disk.f_frsize // 2, 0
     is_web = urlsplit(url).scheme.lower() in ("http", "https")
-    with closing(_web_chunks(url) if is_web else _chunks(url)) as chunks:
+    with (
+        closing(_web_chunks(url) if is_web else _chunks(url)) as chunks,
+        tqdm(unit="B", unit_scale=True, leave=False, disable=None) as bar,
+    ):
         for chunk in chunks:
             received += len(chunk)
+            bar.update(len(chunk))
             if received > max_bytes:
                 raise too_large(url, max_bytes)
             if received > room:
                 raise RefrainError(
-                    f"{url}: it takes more than half of the free space in {tempfile.gettempdir()}: set TMPDIR "
-                    "to a folder with more space, or use a smaller text"
+                    f"{url}: it takes more than half of the free space in {tempfile.gettempdir()}: set "
+                    "TMPDIR to a folder with more space, or use a smaller text"
                 )
             target.write(chunk)
     target.flush()
@@ -49,7 +54,7 @@ def too_large(name: str, max_bytes: int) -> RefrainError:
     )
 
 
-def _web_chunks(url: str) -> Iterator[bytes]:
+def _web_chunks(url: str) -> Generator[bytes, None, None]:
     import requests  # only here: it takes a tenth of a second to load
 
     as_it_is = {"Accept-Encoding": "identity"}
@@ -58,6 +63,6 @@ def _web_chunks(url: str) -> Iterator[bytes]:
         yield from response.iter_content(CHUNK_BYTES)
 
 
-def _chunks(url: str) -> Iterator[bytes]:
+def _chunks(url: str) -> Generator[bytes, None, None]:
     with fsspec.open(url, "rb") as stream:
         yield from iter(partial(stream.read, CHUNK_BYTES), b"")

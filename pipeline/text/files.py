@@ -91,7 +91,9 @@ def _members(path: str, pattern: str | None, max_bytes: int) -> list[TextFile]:
         if not info.is_dir() and _is_chosen(info.filename, pattern)
     }
     return [
-        TextFile(f"{path}: {name}", partial(open_member, place, name, max_bytes), sizes[name], False, max_bytes)
+        TextFile(
+            f"{path}: {name}", partial(open_member, place, name, max_bytes), sizes[name], False, max_bytes
+        )
         for name in sorted(sizes)
     ]
 
@@ -120,7 +122,9 @@ def _walk(folder: str, pattern: str | None) -> Iterator[str]:
     for parent, folders, files in os.walk(folder, onerror=stop):
         inside = PurePosixPath(parent).relative_to(folder)
         below = {name: f"{inside / name}/" for name in folders if not name.startswith(".")}
-        folders[:] = [name for name, path in below.items() if path.startswith(start) or start.startswith(path)]
+        folders[:] = [
+            name for name, path in below.items() if path.startswith(start) or start.startswith(path)
+        ]
         links = (name for name in folders if Path(parent, name).is_symlink())  # which os.walk does not enter
         yield from (path for name in [*files, *links] if _is_chosen(path := str(inside / name), pattern))
 

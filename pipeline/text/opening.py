@@ -48,7 +48,7 @@ def suffix_of(path: str) -> str:
 
 
 def check_is_regular(path: Path) -> os.stat_result:
-    """The status of a file. Raise :class:`RefrainError` for what has no end or waits: FIFOs, devices, sockets."""
+    """A file's status. Raise :class:`RefrainError` for FIFOs, devices, sockets: they wait or never end."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise RefrainError(f"{path} is no regular file: move it away, or leave it out with corpus.files")
@@ -84,7 +84,7 @@ def _downloaded(url: str, max_bytes: int) -> IO[bytes]:
     """The file at ``url``, open. Raise :class:`TransientError` if it cannot be had."""
     import requests  # only here: it takes a tenth of a second to load
 
-    file = tempfile.TemporaryFile()  # noqa: SIM115: closed when nobody reads it any more
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (it stays open as long as somebody reads it)
     try:
         download(url, file, max_bytes)
     except (FileNotFoundError, requests.RequestException) as error:

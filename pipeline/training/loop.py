@@ -26,6 +26,10 @@ CHECKPOINT_POLL_STEPS = 10
 """How often, in steps, several ranks ask each other whether a checkpoint is due."""
 
 
+CHECKPOINT_SHARE = 20
+"""Before the next checkpoint, training takes at least this many times as long as writing the last one."""
+
+
 class TrainingStopped(Exception):
     """A signal has asked training to stop, and training has saved its state."""
 
@@ -94,7 +98,7 @@ class Trainer:
         SIGTERM.
         """
         self.model.train()
-        self.saved_at = time.monotonic()
+        self.saved_at, self.saving_took = time.monotonic(), 0.0
         with received_signals() as signals:
             while not self.is_finished():
                 for inputs, labels in self.minibatches():
@@ -161,15 +165,18 @@ class Trainer:
 
     def checkpoint_is_due(self, signals: list[int]) -> bool:
         """Whether it is time to save, or a signal has asked to stop. All ranks get the same answer."""
-        due = bool(signals) or time.monotonic() - self.saved_at >= self.runtime.checkpoint_seconds
+        interval = max(self.runtime.checkpoint_seconds, CHECKPOINT_SHARE * self.saving_took)
+        due = bool(signals) or time.monotonic() - self.saved_at >= interval
         if self.ranks.size == 1:
             return due
         return self.steps_done % CHECKPOINT_POLL_STEPS == 0 and self.ranks.any_rank(due, self.model.device)
 
     def save(self, signals: list[int]) -> None:
         """Save the state, then raise :class:`TrainingStopped` if any rank has received a signal."""
+        started = time.monotonic()
         self.hooks.save(self.state_dict())
         self.saved_at = time.monotonic()
+        self.saving_took = self.saved_at - started
         if self.ranks.any_rank(bool(signals), self.model.device):
             raise TrainingStopped(signals[0] if signals else signal.SIGTERM)
 

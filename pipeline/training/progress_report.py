@@ -1,7 +1,7 @@
 """How far a training has come, as a line for its log and as a file for the flow that runs it.
 
-The flow names the file by an environment variable. It does not read the log for this: what a model writes stands
-there, too, and may look like anything.
+The flow names the file by an environment variable. It does not look for progress in the log: what a model
+writes is there, too, and may look like anything.
 """
 
 import os

@@ -88,6 +88,30 @@ def test_full_disk_is_one_line_and_costs_nothing_once_there_is_room(
     assert project.hashes() == finished.hashes()
 
 
+def test_what_dvc_leaves_on_a_full_disk_stops_no_later_run(project: Project) -> None:
+    """A disk for DVC's notes on which there is no room for the last of them."""
+    notes = project.folder / ".dvc/tmp"
+    shutil.rmtree(notes, ignore_errors=True)
+    with small_disk(notes, 8):
+        assert "No space left on device" in project.run("dvc", "repro", "build_vocab", check=False).stderr
+        left = (notes / "rwlock").read_bytes()
+    (notes / "rwlock").write_bytes(left)
+    assert "rwlock" in project.run("dvc", "repro", "build_vocab", check=False).stderr, "DVC alone never runs"
+    project.run("python", "-c", "from pipeline.cli import main; main()", "check")
+    project.run("dvc", "repro", "build_vocab")
+
+
+def test_cut_off_lock_file_is_one_line(again: Project) -> None:
+    """DVC writes it in place."""
+    truncate(again.folder / "dvc.lock")
+    for _ in range(2):
+        result = again.run("python", "-c", "from pipeline.cli import main; main()", "check", check=False)
+        assert "run `git checkout dvc.lock`" in one_line(result)
+        truncate(again.folder / "dvc.lock")
+    again.run("git", "checkout", "dvc.lock")
+    assert "up to date" in again.run("dvc", "repro").stdout
+
+
 def test_folder_without_permission_is_one_line(project: Project, finished: Project) -> None:
     """Root may do anything, so that a read-only mount stands for the missing permission."""
     project.run("dvc", "repro", "encode_corpus")

@@ -2,6 +2,7 @@ import itertools
 import math
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from pipeline.errors import RefrainError
 from pipeline.evaluation.perplexity import score
+from pipeline.training import loop
 from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 from pipeline.training.loop import TrainingStopped
 from tests.support.training import Recorder, trainer
@@ -65,7 +67,10 @@ def test_first_epochs_perplexity_by_hand() -> None:
 
 
 @pytest.mark.parametrize("sampling", ["consecutive", "random", "classic_consecutive", "classic_random"])
-def test_going_on_from_any_checkpoint_gives_the_same_weights(sampling: str, tmp_path: Path) -> None:
+def test_going_on_from_any_checkpoint_gives_the_same_weights(
+    sampling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0)  # one at each step, however long it takes
     settings = {"sampling": sampling, "dropout": 0.3, "keep": "best", "cell": "lstm"}
     valid = [3.0, 2.0, 2.5]
     recorder = Recorder(valid)
@@ -89,6 +94,7 @@ def test_going_on_from_any_checkpoint_gives_the_same_weights(sampling: str, tmp_
 def test_checkpoints_come_at_their_interval_however_short_the_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count()
     monkeypatch.setattr("pipeline.training.loop.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0)
     recorder = Recorder()
     work = trainer(IDS, recorder, epochs=6, seconds=2 * 6)  # an epoch has six steps, each a tick
     assert work.steps_per_epoch == 6
@@ -97,6 +103,32 @@ def test_checkpoints_come_at_their_interval_however_short_the_epochs(monkeypatch
     assert len(steps) >= 3
     assert all(after - before <= 13 for before, after in itertools.pairwise([0, *steps]))
     assert steps[-1] == 36, "the last is of the finished training"
+
+
+@pytest.mark.parametrize(("seconds", "interval"), [(1, 100), (500, 500)])
+def test_checkpoints_that_take_long_are_rare(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, interval: int
+) -> None:
+    """Each step takes a second here, and each checkpoint five."""
+    now = 0
+    saved: list[int] = []
+
+    def save(_: object) -> None:
+        nonlocal now
+        saved.append(now)
+        now += 5
+
+    def step_done(*_: object) -> None:
+        nonlocal now
+        now += 1
+
+    monkeypatch.setattr("pipeline.training.loop.time.monotonic", lambda: now)
+    work = trainer(IDS, Recorder(), epochs=200, seconds=seconds, step_done=step_done)
+    work.hooks = replace(work.hooks, save=save)
+    work.run()
+    gaps = [after - before - 5 for before, after in itertools.pairwise(saved[:-1])]  # the last is of the end
+    assert set(gaps) == {interval}
+    assert len(gaps) >= 1
 
 
 def test_best_weights_are_those_of_the_best_validation() -> None:

@@ -1,5 +1,4 @@
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str | None]]:
     monkeypatch.setattr(stage_log, "get_run_logger", logging.getLogger)
     monkeypatch.setattr(stage_log, "create_progress_artifact", create)
     monkeypatch.setattr(
-        stage_log, "update_progress_artifact", lambda _, percent, description: shown.append((percent, description))
+        stage_log,
+        "update_progress_artifact",
+        lambda _, percent, description: shown.append((percent, description)),
     )
     monkeypatch.setattr(stage_log, "PROGRESS_SECONDS", 0)
     return shown
@@ -86,4 +87,4 @@ def test_a_perplexity_without_bounds_is_reported(tmp_path: Path, monkeypatch: py
     report = REPORT.model_copy(update={"train_perplexity": float("inf")})
     send({PROGRESS_FILE: str(tmp_path / "report.json")}, monkeypatch, report)
     assert read_report(tmp_path / "report.json") == report
-    assert os.listdir(tmp_path) == ["report.json"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "report.json"]
