@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from pipeline import artifacts
@@ -49,19 +50,19 @@ def check_lock_file(path: Path = artifacts.DVC_LOCK) -> None:
 
 
 def check_dependency(path: Path) -> None:
-    """Raise :class:`RefrainError` for a file in a folder that DVC cannot read, unless .dvcignore names it.
+    """Raise :class:`RefrainError` if ``path``, or a file in that folder, is one that DVC cannot read.
 
-    DVC reads all of a folder that a stage depends on, also what ``corpus.files`` leaves out.
+    DVC reads all of a folder that a stage depends on, also what ``corpus.files`` leaves out, but not what
+    .dvcignore names.
     """
-    for parent, folders, files in os.walk(path):
-        for name in [*folders, *files]:
-            found = Path(parent, name)
-            reason = _why_unreadable(found)
-            if reason and not _is_ignored(found):
-                raise RefrainError(
-                    f"{found} {reason}, and DVC reads all of corpus.path {path}: move it away, or name it "
-                    "in .dvcignore"
-                )
+    below = (Path(parent, name) for parent, *names in os.walk(path) for name in chain(*names))
+    for found in chain([path], below):
+        reason = _why_unreadable(found)
+        if reason and not _is_ignored(found):
+            raise RefrainError(
+                f"{found} {reason}, and DVC reads all of corpus.path {path}: move it away, or name it "
+                "in .dvcignore"
+            )
 
 
 def _is_rwlock(path: Path) -> bool:

@@ -19,9 +19,9 @@ from flows.workspace.git import run_git
 from flows.workspace.programs import Programs
 from flows.workspace.shared_ref import delete_left_refs, shared_remote
 from pipeline.artifacts import archive_removed_models
-from pipeline.dvc_files import remove_damaged_rwlock
+from pipeline.dvc_files import check_dependency, remove_damaged_rwlock
 from pipeline.errors import RefrainError, TransientError
-from pipeline.params.load import load_params
+from pipeline.params.load import PARAMS_FILE, load_params
 
 
 def run_stages(
@@ -46,6 +46,9 @@ def run_stages(
             archive_removed_models(load_params().models)
     delete_left_refs(folder, warn=get_run_logger().warning)
     remove_damaged_rwlock(folder)
+    corpus = folder / load_params(folder / PARAMS_FILE).corpus.path
+    if corpus.exists():
+        check_dependency(corpus)
     stages = read_stages(folder, targets, force)
     elsewhere = assign_pools(stages, pools)
     at_work = [replace(stage, to_run=stage.to_run and stage.name not in elsewhere) for stage in stages]

@@ -134,7 +134,7 @@ def count_piece(params: CorpusParams, piece: Piece) -> PieceCount:
     counts = count_chars(_normalized(params, _record_edges(decode_piece(piece, read), edges)))
     code_points = np.flatnonzero(counts)
     found = counts[code_points]
-    return PieceCount(int(found.sum()), code_points, found, read.sha256(), *edges, read.unpacked)
+    return PieceCount(int(found.sum()), code_points, found, read.sha256(), edges[0], edges[1], read.unpacked)
 
 
 def read_piece(
