@@ -45,7 +45,9 @@ def check_lock_file(path: Path = artifacts.DVC_LOCK) -> None:
         content = read_yaml(path)
     except RefrainError as error:
         raise RefrainError(f"{error}: {repair}") from None
-    if not isinstance(content, dict) or "schema" not in content:
+    stages = content.get("stages") if isinstance(content, dict) and "schema" in content else None
+    entries = stages.values() if isinstance(stages, dict) else [None]
+    if not all(isinstance(entry, dict) and "cmd" in entry for entry in entries):
         raise RefrainError(f"{path} is damaged: {repair}")
 
 
