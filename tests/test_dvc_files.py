@@ -45,7 +45,14 @@ def test_an_rwlock_of_dvc_stays(rwlock: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "schema: '2.0'\nstages: {a", "- a\n", "<<<<<<< HEAD\nschema: '2.0'\n"]
+    "content",
+    [
+        "",
+        "schema: '2.0'\nstages: {a",
+        "- a\n",
+        "schema: '2.0'\nstages:\n  code:\n",
+        "<<<<<<< HEAD\nschema: '2.0'\n",
+    ],
 )
 def test_a_damaged_lock_file_is_one_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "dvc.lock"
