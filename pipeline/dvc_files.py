@@ -11,10 +11,14 @@ import sys
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from pipeline import artifacts
 from pipeline.errors import RefrainError
-from pipeline.params.load import read_yaml
+from pipeline.params.yaml import parse_yaml
+
+MAX_LOCK_BYTES = 16 << 20
+MAX_LOCK_VALUES = 500_000
 
 
 def remove_damaged_rwlock(folder: Path = Path()) -> None:
@@ -36,13 +40,24 @@ def remove_damaged_rwlock(folder: Path = Path()) -> None:
             guard.close()
 
 
+def parse_lock(content: bytes, name: str) -> Any:
+    """The content of a ``dvc.lock`` or ``.dvc`` file that somebody else may have written.
+
+    Raises :class:`RefrainError` if it is too large, too deep, or wrong.
+    """
+    try:
+        return parse_yaml(content.decode(), name, MAX_LOCK_BYTES, MAX_LOCK_VALUES)
+    except UnicodeDecodeError:
+        raise RefrainError(f"{name}: not UTF-8: check it out again, and check who wrote it") from None
+
+
 def check_lock_file(path: Path = artifacts.DVC_LOCK) -> None:
     """Raise :class:`RefrainError` if ``dvc.lock`` is damaged: DVC writes it in place."""
     if not path.exists():
         return
     repair = f"run `git checkout {path}`, or delete it: DVC's cache still has the results"
     try:
-        content = read_yaml(path)
+        content = parse_lock(path.read_bytes(), str(path))
     except RefrainError as error:
         raise RefrainError(f"{error}: {repair}") from None
     stages = content.get("stages") if isinstance(content, dict) and "schema" in content else None

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from flows.stages.listings import check_listing_of
 from flows.workspace.git import read_git, run_git
-from flows.workspace.lock_files import DIGEST, load_yaml
-from flows.workspace.lock_files import MAX_BYTES as MAX_LOCK_BYTES
+from flows.workspace.lock_files import DIGEST
 from flows.workspace.safe_names import check_names
+from pipeline.dvc_files import MAX_LOCK_BYTES, parse_lock
 from pipeline.errors import RefrainError
 
 MAX_BYTES = 32 << 20
@@ -177,7 +177,7 @@ def check_parent(folder: Path, commit: str, sent: str) -> None:
 def read_lock(folder: Path, commit: str, path: str) -> object:
     """A commit's ``dvc.lock``, parsed. Raises :class:`RefrainError` if it is none, or too large."""
     content = read_git(folder, "cat-file", "blob", f"{commit}:{path}", max_bytes=MAX_LOCK_BYTES)
-    return load_yaml(content, f"{path} of its results")
+    return parse_lock(content, f"{path} of its results")
 
 
 def list_files(folder: Path, commit: str, path: str) -> bytes:

@@ -9,17 +9,13 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from dvc.dvcfile import LOCK_FILE
-
 from flows.workspace.git import run_git
 from flows.workspace.safe_names import check_names
+from pipeline.artifacts import DVC_LOCK
+from pipeline.dvc_files import parse_lock
 from pipeline.errors import RefrainError
-from pipeline.params.yaml import parse_yaml
 
 DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
-
-MAX_BYTES = 16 << 20
-MAX_VALUES = 500_000
 
 
 def check_lock_files(folder: Path) -> None:
@@ -27,9 +23,9 @@ def check_lock_files(folder: Path) -> None:
 
     Raises :class:`RefrainError` that names the first file with a wrong digest, and its line.
     """
-    patterns = (f"*{LOCK_FILE}", "*.dvc")
+    patterns = (f"*{DVC_LOCK.name}", "*.dvc")
     tracked = run_git(folder, "ls-files", "-z", "--", *patterns).split("\0")
-    for name in sorted({LOCK_FILE, *filter(None, tracked)}):
+    for name in sorted({DVC_LOCK.name, *filter(None, tracked)}):
         path = folder / name
         if path.is_file():
             _check_content(path.read_bytes(), name)
@@ -37,18 +33,7 @@ def check_lock_files(folder: Path) -> None:
 
 @lru_cache
 def _check_content(content: bytes, name: str) -> None:
-    check_lock(load_yaml(content, name), name)
-
-
-def load_yaml(content: bytes, name: str) -> object:
-    """Parse a lock file that somebody else may have written.
-
-    Raises :class:`RefrainError` if it is too large, too deep, or wrong.
-    """
-    try:
-        return parse_yaml(content.decode(), name, MAX_BYTES, MAX_VALUES)
-    except UnicodeDecodeError:
-        raise RefrainError(f"{name}: not UTF-8: check it out again, and check who wrote it") from None
+    check_lock(parse_lock(content, name), name)
 
 
 def check_lock(lock: object, name: str) -> None:

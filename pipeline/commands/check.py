@@ -19,8 +19,9 @@ def main() -> None:
     check_user()
     remove_damaged_rwlock()
     check_lock_file()
-    # For the section ``gate``. Imported only here: the rest of the pipeline does not depend on the flows.
+    # Imported only here: the rest of the pipeline does not depend on the flows.
     from flows.gate import read_gate
+    from flows.workspace.lock_files import check_lock_files
 
     params = load_params()
     read_gate(params)
@@ -28,6 +29,7 @@ def main() -> None:
     check_versions()
     check_device(params.runtime.device)
     check_trainings(params)
+    check_lock_files(Path())
 
 
 def check_text(params: Params) -> None:

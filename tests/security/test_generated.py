@@ -20,9 +20,10 @@ from flows.stages.graph import find_stage
 from flows.stages.listings import check_listing
 from flows.workspace.dvc_repo import open_repo
 from flows.workspace.git import run_git
-from flows.workspace.lock_files import DIGEST, check_lock, load_yaml
+from flows.workspace.lock_files import DIGEST, check_lock
 from flows.workspace.safe_names import check_names
 from flows.workspace.snapshots import restore_files
+from pipeline.dvc_files import parse_lock
 from pipeline.errors import RefrainError
 from tests.support.project import Project
 
@@ -92,7 +93,7 @@ def node(finished: Project) -> Iterator[DvcStage]:
 
 @pytest.fixture(scope="module")
 def lock(finished: Project) -> Any:
-    return load_yaml((finished.folder / "dvc.lock").read_bytes(), "dvc.lock")
+    return parse_lock((finished.folder / "dvc.lock").read_bytes(), "dvc.lock")
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -134,7 +135,7 @@ def test_entries_are_the_stages_own(node: DvcStage, lock: Any, data: st.DataObje
 @given(st.binary(max_size=60) | st.text("[]{}&*!:-? \n'\"%@`|>ab1.", max_size=60).map(str.encode))
 def test_any_bytes_are_yaml_or_one_line(content: bytes) -> None:
     try:
-        check_lock(load_yaml(content, "dvc.lock"), "dvc.lock")
+        check_lock(parse_lock(content, "dvc.lock"), "dvc.lock")
     except RefrainError as error:
         refused(error)
 

@@ -3,7 +3,8 @@
 import pytest
 
 from flows.workspace.dvc_repo import open_repo
-from flows.workspace.lock_files import check_lock, check_lock_files, load_yaml
+from flows.workspace.lock_files import check_lock, check_lock_files
+from pipeline.dvc_files import parse_lock
 from pipeline.errors import RefrainError
 from tests.support.project import Project
 
@@ -73,7 +74,7 @@ def test_what_dvc_writes_passes() -> None:
 )
 def test_yaml_that_is_no_lock_file_is_one_line(content: bytes) -> None:
     with pytest.raises(RefrainError, match=r"^dvc\.lock") as error:
-        load_yaml(content, "dvc.lock")
+        parse_lock(content, "dvc.lock")
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 200
 

@@ -64,7 +64,7 @@ def refused(text: str) -> str:
         ("a: 1\nb: \0", "not valid YAML"),
         ("a: \ud800", "half a character"),
         ("a: \x1b]0;A\x07", "not valid YAML"),
-        (PARAMS + '"\\e]0;A\\a": 1', r"\x1b]0;A\x07: unknown key"),
+        (PARAMS + '"\\e]0;A\\a": 1', "␛]0;A␇: unknown key"),
         ("a: 1\n---\nb: 2", "line 2: not valid YAML"),
         ("%YAML 9.9\n---\na: 1", "not valid YAML"),
         ("", "the file"),
