@@ -3,6 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline.artifacts import DVC_LOCK
 from pipeline.dvc_files import check_dependency, check_lock_file, remove_damaged_rwlock
 from pipeline.errors import RefrainError
 from pipeline.memory import free_memory
@@ -29,7 +30,8 @@ def main() -> None:
     check_versions()
     check_device(params.runtime.device)
     check_trainings(params)
-    check_lock_files(Path())
+    if DVC_LOCK.exists():
+        check_lock_files(Path())
 
 
 def check_text(params: Params) -> None:
