@@ -31,7 +31,7 @@ def check_listings(folder: Path, targets: Iterable[str] = ()) -> None:
     Raises :class:`RefrainError` for one that could write elsewhere, and :class:`TransientError` if DVC's
     remote cannot be reached. Listings that are missing are left to DVC.
     """
-    with open_repo(folder) as repo:
+    with open_repo(folder, locked=True) as repo:  # stages of one run finish side by side
         nodes = [find_stage(repo, name) for name in targets] or list(repo.index.stages)
         for out in (out for node in nodes for out in node.outs):
             # A remote that keeps versions has no listings: the files are in dvc.lock, and are checked there.

@@ -23,9 +23,9 @@ def open_repo(folder: Path, *, locked: bool = False) -> Iterator[Repo]:
     Waits while another DVC command holds the lock. Raises :class:`RefrainError` for what DVC finds wrong, and
     for what :func:`check_lock_files` refuses.
     """
-    check_lock_files(folder)
     try:
         with Repo(str(folder), _wait_for_lock=True) as repo, repo.lock if locked else nullcontext():
+            check_lock_files(folder)  # DVC reads them only after this, and writes them only under its lock
             yield repo
     except DvcException as error:
         raise RefrainError(first_line(error)) from None
