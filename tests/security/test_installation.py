@@ -113,9 +113,9 @@ def test_what_is_installed_is_what_is_pinned() -> None:
         canonicalize_name(package.name): package.version.partition("+")[0]
         for package in metadata.distributions()
     }
-    for ours in ("pip", PROJECT["project"]["name"]):
-        installed.pop(ours, None)
-    assert {name: pinned.get(name) for name in installed} == installed
+    ours = installed.keys() & pinned.keys()  # what else is there, the user has added
+    assert {name: installed[name] for name in ours} == {name: pinned[name] for name in ours}
+    assert "torch" in ours
 
 
 def test_packages_for_linux_alone_are_what_pytorch_needs_for_cuda() -> None:
