@@ -20,10 +20,6 @@ export DO_NOT_TRACK = 1
 # Names of files are UTF-8, whatever the locale.
 export PYTHONUTF8 = 1
 
-# DVC's own default is a folder that everybody may write to, and DVC unpickles what it finds there.
-export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site-cache
-$(shell mkdir -p .dvc/tmp/site-cache && chmod 700 .dvc/tmp/site-cache)
-
 .DEFAULT_GOAL := help
 .PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-doors test-ui bench bench-recipes bench-scaling bench-exercises replicate lint format clean
 

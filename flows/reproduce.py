@@ -15,7 +15,7 @@ from flows.server.command_line import add_pool_option, run_as_program
 from flows.server.publish import check_revision, publish_changes, publish_report_link, publish_results
 from flows.server.stage_log import StageLog
 from flows.server.states import completed, states_from_errors, step
-from flows.stages.tasks import run_stages
+from flows.stages.tasks import prepare_folder, run_stages
 from flows.workspace.experiment import changed_params, options_for_text
 from flows.workspace.programs import Programs
 from pipeline.errors import RefrainError
@@ -56,6 +56,7 @@ def reproduce(
 def run_experiment(folder: Path, set_params: list[str], compare_to: str) -> State[None]:
     """Run the pipeline with other parameters, as a DVC experiment in a folder of its own."""
     corpus = changed_params(folder / PARAMS_FILE, set_params).corpus.path
+    prepare_folder(folder, corpus, {})
     programs = Programs(folder)
     try:
         name = run_dvc_experiment(programs, set_params, options_for_text(folder, corpus))

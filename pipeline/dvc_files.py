@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -51,7 +52,7 @@ def parse_lock(content: bytes, name: str) -> Any:
         raise RefrainError(f"{name}: not UTF-8: check it out again, and check who wrote it") from None
 
 
-def check_lock_file(path: Path = artifacts.DVC_LOCK) -> None:
+def check_lock_is_whole(path: Path = artifacts.DVC_LOCK) -> None:
     """Raise :class:`RefrainError` if ``dvc.lock`` is damaged: DVC writes it in place."""
     if not path.exists():
         return
@@ -66,20 +67,20 @@ def check_lock_file(path: Path = artifacts.DVC_LOCK) -> None:
         raise RefrainError(f"{path} is damaged: {repair}")
 
 
-def check_dependency(path: Path) -> None:
+def check_dependency(folder: Path, path: str) -> None:
     """Raise :class:`RefrainError` if ``path``, or a file in that folder, is one that DVC cannot read.
 
-    DVC reads all of a folder that a stage depends on, also what ``corpus.files`` leaves out, but not what
-    .dvcignore names.
+    ``path`` is as params.yaml has it, seen from the project's ``folder``. DVC reads all of a folder that a
+    stage depends on, also what ``corpus.files`` leaves out, but not what .dvcignore names.
     """
-    below = (Path(parent, name) for parent, *names in os.walk(path) for name in chain(*names))
-    for found in chain([path], below):
-        reason = _why_unreadable(found)
-        if reason and not _is_ignored(found):
-            raise RefrainError(
-                f"{found} {reason}, and DVC reads all of corpus.path {path}: move it away, or name it "
-                "in .dvcignore"
-            )
+    top = folder / path
+    below = (Path(parent, name) for parent, *names in os.walk(top) for name in chain(*names))
+    reasons = {found: reason for found in chain([top], below) if (reason := _why_unreadable(found))}
+    for found in _not_ignored(folder, reasons):
+        raise RefrainError(
+            f"{found} {reasons[found]}, and DVC reads all of corpus.path {path}: move it away, or name it "
+            "in .dvcignore"
+        )
 
 
 def _is_rwlock(path: Path) -> bool:
@@ -106,7 +107,36 @@ def _why_unreadable(path: Path) -> str | None:
     return None if os.access(path, os.R_OK) else "cannot be read (Permission denied)"
 
 
-def _is_ignored(path: Path) -> bool:
-    """Whether .dvcignore names a file."""
-    command = [sys.executable, "-m", "dvc", "check-ignore", "--quiet", str(path)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+def _not_ignored(folder: Path, paths: Iterable[Path]) -> list[Path]:
+    """Those paths that the project's .dvcignore does not name."""
+    names = {os.path.relpath(path, folder): path for path in paths}
+    if not names:
+        return []
+    result = subprocess.run(
+        [sys.executable, "-m", "dvc", "check-ignore", "--stdin"],
+        cwd=folder,
+        input="".join(f"{name}\n" for name in names),
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        check=False,
+    )
+    ignored = set(result.stdout.splitlines())
+    return [path for name, path in names.items() if name not in ignored]
+
+
+def use_private_cache() -> None:
+    """Have DVC keep its index of files in the project that the current folder is in.
+
+    DVC's own default is a folder that everybody may write to, and DVC unpickles what it finds there. A
+    DVC_SITE_CACHE_DIR that is set already stays.
+    """
+    here = Path.cwd()
+    project = next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), None)
+    if "DVC_SITE_CACHE_DIR" in os.environ or project is None:
+        return
+    private = project / ".dvc" / "tmp" / "site-cache"
+    os.environ["DVC_SITE_CACHE_DIR"] = str(private)
+    with suppress(OSError):  # DVC will say what is wrong with the folder
+        private.parent.mkdir(exist_ok=True)
+        private.mkdir(mode=0o700, exist_ok=True)

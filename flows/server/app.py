@@ -36,7 +36,7 @@ class Doorkeeper:
     def __init__(self, app: App) -> None:
         self._app = app
         self._has_password = bool(PREFECT_SERVER_API_AUTH_STRING.value())
-        self._origins = PREFECT_SERVER_CORS_ALLOWED_ORIGINS.value().split(",")
+        self._origins = {name.strip() for name in PREFECT_SERVER_CORS_ALLOWED_ORIGINS.value().split(",")}
         self._policy = page_policy(PREFECT_UI_API_URL.value() or "")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -60,9 +60,13 @@ class Doorkeeper:
         # A page whose name was changed to mean this machine has the server's origin, but no password.
         if not (self._has_password or is_loopback_name(host)):
             return False
-        return (
-            origin is None or urlsplit(origin).netloc == host or not {origin, "*"}.isdisjoint(self._origins)
-        )
+        if origin is not None and not self._origins.isdisjoint({origin, "*"}):
+            return True
+        # Browsers say so where they send no Origin: a page of another origin asks for a picture or a script.
+        is_elsewhere = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if is_elsewhere and headers.get("sec-fetch-mode") != "navigate":
+            return False
+        return origin is None or urlsplit(origin).netloc == host
 
 
 def is_loopback_name(host: str) -> bool:
@@ -77,7 +81,8 @@ def is_loopback_name(host: str) -> bool:
 def page_policy(api_url: str) -> str:
     """The Content-Security-Policy of Prefect's pages: they load and send nothing elsewhere, in no frame."""
     address = urlsplit(api_url)
-    api = f" {address.scheme}://{address.netloc}" if address.netloc else ""
+    sockets = "wss" if address.scheme == "https" else "ws"
+    api = f" {address.scheme}://{address.netloc} {sockets}://{address.netloc}" if address.netloc else ""
     return f"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:{api}; frame-ancestors 'none'"
 
 

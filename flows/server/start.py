@@ -1,5 +1,6 @@
 """Start Prefect's server for `make server`, with a password wherever other machines can reach it."""
 
+import errno
 import logging
 import re
 import socket
@@ -23,7 +24,7 @@ def main() -> None:
     host, port = PREFECT_SERVER_API_HOST.value(), PREFECT_SERVER_API_PORT.value()
     addresses = resolve(host, port)
     check_password(host, addresses, PREFECT_SERVER_API_AUTH_STRING.value())
-    listeners = [socket.create_server(where, family=family) for family, where in addresses]
+    listeners = listen(addresses)
 
     logging.getLogger().setLevel(logging.WARNING)  # Prefect has a level of its own
     from flows.server.app import create_app  # loads Prefect's server, which takes seconds
@@ -37,6 +38,18 @@ def main() -> None:
     )
     print(f"Prefect's pages: http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
     uvicorn.Server(config).run(listeners)
+
+
+def listen(addresses: list[tuple[socket.AddressFamily, tuple[str, int]]]) -> list[socket.socket]:
+    """Listen at all addresses that this machine has. Its name may stand for one of IPv6 that it lacks."""
+    listeners = []
+    for family, where in addresses:
+        try:
+            listeners.append(socket.create_server(where, family=family))
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL or len(addresses) == 1:
+                raise
+    return listeners
 
 
 def resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:

@@ -17,12 +17,12 @@ from flows.stages.listings import check_listing_of
 from flows.workspace.git import read_git, run_git
 from flows.workspace.lock_files import DIGEST
 from flows.workspace.safe_names import check_names
+from flows.workspace.snapshots import MAX_BYTES
 from pipeline.dvc_files import MAX_LOCK_BYTES, parse_lock
 from pipeline.errors import RefrainError
 
-MAX_BYTES = 32 << 20
 MAX_FILES = 10_000
-"""Of the small outputs of one stage."""
+"""Of the small outputs of one stage, which have at most as many bytes as a folder may send."""
 
 MAX_LISTED_BYTES = 4 << 20
 """A tree that holds itself many times lists without end."""

@@ -39,7 +39,7 @@ def run_stages(
     """
     if max_parallel is not None and max_parallel < 1:
         raise RefrainError(f"max_parallel: {max_parallel} is wrong: it should be 1 or more")
-    prepare_folder(folder, pools)
+    prepare_folder(folder, load_params(folder / PARAMS_FILE).corpus.path, pools)
     stages = read_stages(folder, targets, force)
     elsewhere = assign_pools(stages, pools)
     at_work = [replace(stage, to_run=stage.to_run and stage.name not in elsewhere) for stage in stages]
@@ -59,7 +59,7 @@ def run_stages(
     return [name for name, state in states.items() if state.name != "Cached"]
 
 
-def prepare_folder(folder: Path, pools: dict[str, str]) -> None:
+def prepare_folder(folder: Path, corpus: str, pools: dict[str, str]) -> None:
     """Remove what killed runs and removed models have left, and check what DVC and other machines need.
 
     Raises :class:`RefrainError` now, and not at the first stage, if something is wrong.
@@ -71,9 +71,8 @@ def prepare_folder(folder: Path, pools: dict[str, str]) -> None:
             archive_removed_models(load_params().models)
     delete_left_refs(folder, warn=get_run_logger().warning)
     remove_damaged_rwlock(folder)
-    corpus = folder / load_params(folder / PARAMS_FILE).corpus.path
-    if corpus.exists():
-        check_dependency(corpus)
+    if (folder / corpus).exists():
+        check_dependency(folder, corpus)
 
 
 def submit_all(stages: list[Stage], runners: dict[str, StageRunner]) -> dict[str, State[None]]:

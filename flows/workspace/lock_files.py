@@ -18,7 +18,7 @@ from pipeline.errors import RefrainError
 DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
-def check_lock_files(folder: Path) -> None:
+def check_digests_in_lock_files(folder: Path) -> None:
     """Check ``dvc.lock`` and all lock and ``.dvc`` files that git tracks in a checkout.
 
     Raises :class:`RefrainError` that names the first file with a wrong digest, and its line.
@@ -33,10 +33,10 @@ def check_lock_files(folder: Path) -> None:
 
 @lru_cache
 def _check_content(content: bytes, name: str) -> None:
-    check_lock(parse_lock(content, name), name)
+    check_digests(parse_lock(content, name), name)
 
 
-def check_lock(lock: object, name: str) -> None:
+def check_digests(lock: object, name: str) -> None:
     """Raise :class:`RefrainError` if a digest in a parsed lock file could be more than a digest."""
     for items in _outputs_and_dependencies(lock):
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):

@@ -69,6 +69,7 @@ def _send(group: int, number: int) -> None:
 if __name__ == "__main__":
     status = supervise(sys.argv[1:])
     if status < 0:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with suppress(OSError):  # SIGKILL has no handler
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     sys.exit(status)

@@ -77,7 +77,7 @@ class Programs:
         # The output ends when the last process of the group has closed it, not when DVC itself is gone.
         for line in process.stdout:
             if line.strip():
-                lines.append(visible(line.rstrip()))
+                lines.append(visible(line.rstrip(), keep_lines=True))
                 on_line(lines[-1])
         status = process.wait()
         process.stdout.close()

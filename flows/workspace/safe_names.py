@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from pipeline.errors import RefrainError
 
-MAX_BYTES = 4096
+MAX_NAME_BYTES = 4096
 """Length of the longest name that Linux takes."""
 
 GIT_AND_DVC = re.compile(r"(\.git|git~[0-9]|\.dvc)[ .]*(:.*)?", re.IGNORECASE)
@@ -37,7 +37,7 @@ def check_names(names: Collection[object], where: str) -> None:
 def _is_plain(name: str) -> bool:
     if "\\" in name or any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         return False
-    if len(name.encode()) > MAX_BYTES or re.match("[A-Za-z]:", name):
+    if len(name.encode()) > MAX_NAME_BYTES or re.match("[A-Za-z]:", name):
         return False
     return all(map(_is_plain_part, name.split("/")))
 

@@ -9,7 +9,7 @@ import fcntl
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +88,7 @@ class SharedRef:
     def _delete_with(self, record: Path, warn: Callable[[str], None]) -> None:
         try:
             self.delete()
-            record.unlink()
+            record.unlink(missing_ok=True)
         except RefrainError as error:  # must not hide how the block has ended
             warn(f"{self.name} is still on the git remote {self.remote}, until the next run: {error}")
 
@@ -107,16 +107,17 @@ class SharedRef:
 def delete_left_refs(folder: Path, warn: Callable[[str], None]) -> None:
     """Delete the refs that killed runs of this clone have left."""
     for record in sorted(_records(folder).glob("*.json")):
-        with record.open() as file:
+        # Missing: another run was faster. Locked: its run is at work.
+        with suppress(FileNotFoundError, BlockingIOError), record.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 left = json.load(file)
-            except (
-                BlockingIOError,
-                ValueError,
-            ):  # a run that is at work, or a file that a full disk cut short
-                continue
-            SharedRef(folder, left["remote"], left["name"])._delete_with(record, warn)
+                ref = SharedRef(folder, left["remote"], left["name"])
+            except (ValueError, KeyError, TypeError):
+                warn(f"{record} is damaged: a ref of a killed run may still be on a git remote")
+                record.unlink(missing_ok=True)
+            else:
+                ref._delete_with(record, warn)
 
 
 def _records(folder: Path) -> Path:

@@ -75,8 +75,9 @@ def restore_files(folder: Path, commit: str, paths: Collection[str]) -> None:
 
 
 def _is_hidden(name: str, wanted: Collection[str]) -> bool:
-    """Whether a file, or a folder that holds it, has a dot in front, unless it is wanted by name."""
-    return name not in wanted and any(part.startswith(".") for part in Path(name).parts)
+    """Whether, below each wanted path, the file or a folder that holds it has a dot in front."""
+    inside = [Path(name).relative_to(path).parts for path in wanted if Path(name).is_relative_to(path)]
+    return all(any(part.startswith(".") for part in parts) for parts in inside)
 
 
 def _is_below(name: str, paths: Collection[str]) -> bool:

@@ -3,8 +3,8 @@
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.artifacts import DVC_LOCK
-from pipeline.dvc_files import check_dependency, check_lock_file, remove_damaged_rwlock
+from pipeline.artifacts import model_path
+from pipeline.dvc_files import check_dependency, check_lock_is_whole, remove_damaged_rwlock
 from pipeline.errors import RefrainError
 from pipeline.memory import free_memory
 from pipeline.nn.sizes import GATES
@@ -19,10 +19,11 @@ def main() -> None:
     """Raise :class:`RefrainError` for the first problem."""
     check_user()
     remove_damaged_rwlock()
-    check_lock_file()
+    check_lock_is_whole()
     # Imported only here: the rest of the pipeline does not depend on the flows.
     from flows.gate import read_gate
-    from flows.workspace.lock_files import check_lock_files
+    from flows.workspace.git import succeeds
+    from flows.workspace.lock_files import check_digests_in_lock_files
 
     params = load_params()
     read_gate(params)
@@ -30,8 +31,8 @@ def main() -> None:
     check_versions()
     check_device(params.runtime.device)
     check_trainings(params)
-    if DVC_LOCK.exists():
-        check_lock_files(Path())
+    if succeeds(Path(), "rev-parse", "--git-dir"):
+        check_digests_in_lock_files(Path())
 
 
 def check_text(params: Params) -> None:
@@ -53,7 +54,7 @@ def check_text(params: Params) -> None:
         from pipeline.text.files import find_files
 
         find_files(path, params.corpus.files)
-        check_dependency(Path(path))
+        check_dependency(Path(), path)
         return
     catalogued = text_at(Path(path))
     hint = "correct it, or fetch a text that `refrain texts` lists"
@@ -75,11 +76,13 @@ def check_device(name: str) -> None:
 
 
 def check_trainings(params: Params) -> None:
-    """Raise :class:`RefrainError` if this machine has too little memory to train, whatever the vocabulary.
+    """Raise :class:`RefrainError` if memory is too small for a new model, whatever the vocabulary.
 
     The stage `train`, which knows the vocabulary, checks again.
     """
     for name, model in params.models.items():
+        if model_path(name).exists():  # perhaps nothing has to be trained
+            continue
         size = training_size(params, name, vocab_size=1, gates=GATES.get(model.cell, 1))
         if size.total() > free_memory():
             from pipeline.device import choose_device  # PyTorch takes a second to load

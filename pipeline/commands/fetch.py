@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipeline.dvc_files import use_private_cache
 from pipeline.errors import RefrainError
 from pipeline.params.load import PARAMS_FILE, load_params
 from pipeline.params.recipes import load_recipe, recipe_names
@@ -37,6 +38,7 @@ def track(path: Path) -> None:
     """``dvc add`` a text and ``git add`` the file that DVC writes. Outside a DVC repository, do nothing."""
     if not Path(".dvc").is_dir() or shutil.which("git") is None:
         return
+    use_private_cache()
     tracked = path.with_name(f"{path.name}.dvc")
     for command in ([sys.executable, "-m", "dvc", "add", "--quiet", str(path)], ["git", "add", str(tracked)]):
         result = subprocess.run(command, capture_output=True, text=True, check=False)

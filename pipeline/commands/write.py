@@ -4,6 +4,7 @@ import argparse
 import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from pipeline.errors import RefrainError
 from pipeline.params.load import load_params
@@ -54,9 +55,12 @@ def main(
 
 
 def _utf8(argument: str) -> str:
-    """An argument's bytes as UTF-8. Python decodes arguments by the locale, which may be ASCII."""
-    try:
+    """An argument's bytes as UTF-8, else as Python has decoded them, by the locale, which may be ASCII."""
+    with suppress(UnicodeError):
         return os.fsencode(argument).decode()
+    try:
+        argument.encode()
+        return argument
     except UnicodeError:
         raise argparse.ArgumentTypeError(f"{argument!r} is not UTF-8") from None
 

@@ -86,7 +86,7 @@ def _download(url: str, target: Path, max_bytes: int) -> None:
 
     try:
         with target.open("wb") as file:
-            download(url, file, max_bytes)
+            download(url, file, max_bytes, target.parent)
     except (requests.RequestException, FileNotFoundError, ValueError) as error:
         raise TransientError(
             f"{url}: download failed: {first_line(error)}: try again, or put the file "

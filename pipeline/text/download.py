@@ -1,10 +1,10 @@
 """Downloads that come to an end: their size is bounded, and a server must not fall silent."""
 
 import os
-import tempfile
 from collections.abc import Generator
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -19,8 +19,8 @@ SILENCE_SECONDS = 30
 """How long a web server may send nothing."""
 
 
-def download(url: str, target: IO[bytes], max_bytes: int) -> None:
-    """Write what is at ``url`` to a file.
+def download(url: str, target: IO[bytes], max_bytes: int, folder: Path) -> None:
+    """Write what is at ``url`` to a file in ``folder``.
 
     Raises :class:`RefrainError` if it is larger than ``max_bytes``, or than half of the disk's free space.
     Raises the exceptions of ``requests``, or of the protocol's package, if it cannot be had.
@@ -39,8 +39,8 @@ def download(url: str, target: IO[bytes], max_bytes: int) -> None:
                 raise too_large(url, max_bytes)
             if received > room:
                 raise RefrainError(
-                    f"{url}: it takes more than half of the free space in {tempfile.gettempdir()}: set "
-                    "TMPDIR to a folder with more space, or use a smaller text"
+                    f"{url}: it takes more than half of the free space in {folder}: make room, or use a "
+                    "smaller text (TMPDIR chooses another folder for temporary files)"
                 )
             target.write(chunk)
     target.flush()
@@ -48,9 +48,11 @@ def download(url: str, target: IO[bytes], max_bytes: int) -> None:
 
 def too_large(name: str, max_bytes: int) -> RefrainError:
     """The error of a text that is larger than ``runtime.max_text_bytes``."""
+    # What is behind a URL is downloaded as a whole.
+    start = "" if "://" in name else "set corpus.max_chars to read only its start, "
     return RefrainError(
         f"{name}: the text is larger than runtime.max_text_bytes, {max_bytes:,} bytes: use a smaller text, "
-        "set corpus.max_chars to read only its start, or raise runtime.max_text_bytes"
+        f"{start}or raise runtime.max_text_bytes"
     )
 
 

@@ -9,6 +9,7 @@ import gzip
 import lzma
 import os
 import re
+import secrets
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -54,10 +55,10 @@ def find_files(path: str, pattern: str | None, max_bytes: int = MAX_TEXT_BYTES) 
     ``pattern`` is a shell pattern for paths inside a folder or archive; ``*`` also matches ``/``. Files and
     folders whose names start with a dot are skipped. Files that ``pattern`` leaves out are not looked at.
     """
-    path = path.removeprefix("file://")
+    path, reading = path.removeprefix("file://"), secrets.token_hex(8)
     with reading_explained(path):
         if suffix_of(path) == ".zip":
-            found = _members(path, pattern, max_bytes)
+            found = _members(path, pattern, max_bytes, reading)
         elif (names := _names_in_folder(path, pattern)) is not None:
             archives = [name for name in names if suffix_of(name) == ".zip"]
             if archives:
@@ -65,14 +66,14 @@ def find_files(path: str, pattern: str | None, max_bytes: int = MAX_TEXT_BYTES) 
                     f"corpus.path {path}: {archives[0]} is an archive inside a folder: unpack it, or leave "
                     "it out with corpus.files"
                 )
-            found = [_file(name, max_bytes) for name in names]
+            found = [_file(name, max_bytes, reading) for name in names]
         elif pattern:
             raise RefrainError(
                 f"corpus.files: {pattern!r} works only with a folder or .zip, "
                 f"but corpus.path {path} is neither: set corpus.files to null"
             )
         else:
-            found = [_file(path, max_bytes)]
+            found = [_file(path, max_bytes, reading)]
     if not found:
         raise RefrainError(
             f"corpus.path {path}: no file in it matches {pattern!r}: correct corpus.files"
@@ -82,17 +83,20 @@ def find_files(path: str, pattern: str | None, max_bytes: int = MAX_TEXT_BYTES) 
     return found
 
 
-def _members(path: str, pattern: str | None, max_bytes: int) -> list[TextFile]:
+def _members(path: str, pattern: str | None, max_bytes: int, reading: str) -> list[TextFile]:
     """The members of an archive."""
     place = path if "://" in path else str(Path(path).absolute())  # for processes with another folder
     sizes = {
         info.filename: info.file_size
-        for info in open_archive(place, max_bytes).infolist()
+        for info in open_archive(place, max_bytes, reading).infolist()
         if not info.is_dir() and _is_chosen(info.filename, pattern)
     }
     return [
         TextFile(
-            f"{path}: {name}", partial(open_member, place, name, max_bytes), sizes[name], False, max_bytes
+            f"{path}: {name}",
+            partial(open_member, place, name, max_bytes, reading),
+            sizes[name],
+            max_bytes=max_bytes,
         )
         for name in sorted(sizes)
     ]
@@ -138,14 +142,15 @@ def _is_chosen(inside: str, pattern: str | None) -> bool:
     return any(fnmatch.fnmatch(inside, p) for p in patterns)
 
 
-def _file(path: str, max_bytes: int) -> TextFile:
+def _file(path: str, max_bytes: int, reading: str) -> TextFile:
     if "://" in path:
-        return TextFile(path, partial(open_file, path, max_bytes), max_bytes=max_bytes)
+        return TextFile(path, partial(open_file, path, max_bytes, reading), max_bytes=max_bytes)
     place = Path(path).absolute()  # for processes with another working directory
     with reading_explained(path):
         size = check_is_regular(place).st_size
     is_plain = suffix_of(path) not in DECOMPRESSORS
-    return TextFile(path, partial(open_file, str(place), max_bytes), size, is_plain, max_bytes)
+    opened = partial(open_file, str(place), max_bytes, reading)
+    return TextFile(path, opened, size, is_plain, max_bytes)
 
 
 @contextmanager

@@ -55,38 +55,41 @@ def check_is_regular(path: Path) -> os.stat_result:
     return status
 
 
-def open_file(path: str, max_bytes: int) -> IO[bytes]:
-    """A stream of a file's decompressed bytes. At a URL, it may have at most ``max_bytes``."""
+def open_file(path: str, max_bytes: int, reading: str) -> IO[bytes]:
+    """A stream of a file's decompressed bytes. At a URL, it may have at most ``max_bytes``.
+
+    ``reading`` names one reading of a text: a process that lives on downloads the file again for the next.
+    """
     decompress = DECOMPRESSORS.get(suffix_of(path))
     if "://" not in path:
         check_is_regular(Path(path))
         return decompress(path, "rb") if decompress else Path(path).open("rb")
-    stream = io.BufferedReader(_Reader(_downloaded(path, max_bytes)))
+    stream = io.BufferedReader(_Reader(_downloaded(path, max_bytes, reading)))
     return decompress(stream, "rb") if decompress else stream
 
 
-def open_member(path: str, name: str, max_bytes: int) -> IO[bytes]:
+def open_member(path: str, name: str, max_bytes: int, reading: str) -> IO[bytes]:
     """A stream of the bytes of an archive's member ``name``."""
-    return open_archive(path, max_bytes).open(name)
+    return open_archive(path, max_bytes, reading).open(name)
 
 
 @lru_cache(1)
-def open_archive(path: str, max_bytes: int) -> zipfile.ZipFile:
-    """The ``.zip`` at a path or URL."""
+def open_archive(path: str, max_bytes: int, reading: str) -> zipfile.ZipFile:
+    """The ``.zip`` at a path or URL, once for each ``reading`` (see :func:`open_file`)."""
     if "://" in path:
-        return zipfile.ZipFile(_downloaded(path, max_bytes))
+        return zipfile.ZipFile(_downloaded(path, max_bytes, reading))
     check_is_regular(Path(path))
     return zipfile.ZipFile(path)
 
 
 @lru_cache(1)
-def _downloaded(url: str, max_bytes: int) -> IO[bytes]:
+def _downloaded(url: str, max_bytes: int, _reading: str) -> IO[bytes]:
     """The file at ``url``, open. Raise :class:`TransientError` if it cannot be had."""
     import requests  # only here: it takes a tenth of a second to load
 
     file = tempfile.TemporaryFile()  # noqa: SIM115 (it stays open as long as somebody reads it)
     try:
-        download(url, file, max_bytes)
+        download(url, file, max_bytes, Path(tempfile.gettempdir()))
     except (FileNotFoundError, requests.RequestException) as error:
         file.close()
         raise TransientError(

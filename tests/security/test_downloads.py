@@ -77,7 +77,7 @@ def test_a_download_leaves_half_of_the_free_space(
         f_bavail, f_frsize = 4, 1_000_000
 
     monkeypatch.setattr(os, "fstatvfs", lambda _: Disk)
-    with pytest.raises(RefrainError, match=f"more than half of the free space in {temporary}: set TMPDIR"):
+    with pytest.raises(RefrainError, match=f"more than half of the free space in {temporary}: make room"):
         read_text(f"{rude}/endless")
 
 

@@ -20,7 +20,7 @@ from flows.stages.graph import find_stage
 from flows.stages.listings import check_listing
 from flows.workspace.dvc_repo import open_repo
 from flows.workspace.git import run_git
-from flows.workspace.lock_files import DIGEST, check_lock
+from flows.workspace.lock_files import DIGEST, check_digests
 from flows.workspace.safe_names import check_names
 from flows.workspace.snapshots import restore_files
 from pipeline.dvc_files import parse_lock
@@ -123,7 +123,7 @@ def test_entries_are_the_stages_own(node: DvcStage, lock: Any, data: st.DataObje
         digests = [item.md5 for item in (*entry.outs, *entry.deps) if item.md5 is not None]
         assert all(map(DIGEST.fullmatch, digests))
     try:
-        check_lock({"stages": {STAGE: hostile}}, "dvc.lock")
+        check_digests({"stages": {STAGE: hostile}}, "dvc.lock")
     except RefrainError as error:
         refused(error)
     else:
@@ -135,7 +135,7 @@ def test_entries_are_the_stages_own(node: DvcStage, lock: Any, data: st.DataObje
 @given(st.binary(max_size=60) | st.text("[]{}&*!:-? \n'\"%@`|>ab1.", max_size=60).map(str.encode))
 def test_any_bytes_are_yaml_or_one_line(content: bytes) -> None:
     try:
-        check_lock(parse_lock(content, "dvc.lock"), "dvc.lock")
+        check_digests(parse_lock(content, "dvc.lock"), "dvc.lock")
     except RefrainError as error:
         refused(error)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from flows.workspace.dvc_repo import open_repo
-from flows.workspace.lock_files import check_lock, check_lock_files
+from flows.workspace.lock_files import check_digests, check_digests_in_lock_files
 from pipeline.dvc_files import parse_lock
 from pipeline.errors import RefrainError
 from tests.support.project import Project
@@ -40,7 +40,7 @@ def test_a_wrong_digest_is_refused_wherever_it_is(item: object, kind: str) -> No
         {kind: [item]},  # a .dvc file
     ):
         with pytest.raises(RefrainError, match=r"^dvc\.lock: ") as error:
-            check_lock(lock, "dvc.lock")
+            check_digests(lock, "dvc.lock")
         assert "\n" not in str(error.value)
 
 
@@ -53,7 +53,9 @@ def test_what_dvc_writes_passes() -> None:
     }
     params = {"params.yaml": {"md5": "a parameter of that name"}}
     outs = [{"path": "a", "hash": "md5", "md5": f"{GOOD}.dir", "nfiles": 1}, versioned]
-    check_lock({"stages": {"train": {"cmd": "x", "deps": [url], "params": params, "outs": outs}}}, "dvc.lock")
+    check_digests(
+        {"stages": {"train": {"cmd": "x", "deps": [url], "params": params, "outs": outs}}}, "dvc.lock"
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_a_climbing_digest_stops_flows_before_dvc_reads_it(project: Project) -> 
     )
     project.commit("of a colleague")
     with pytest.raises(RefrainError, match=r"^text\.dvc: 'text': wrong digest '25/\.\./"):
-        check_lock_files(project.folder)
+        check_digests_in_lock_files(project.folder)
     with pytest.raises(RefrainError, match=r"^text\.dvc: "), open_repo(project.folder):
         pass
     assert secret.read_text() == "a secret"

@@ -101,6 +101,9 @@ def test_pages_of_other_origins_read_and_change_nothing(unlocked: str, origin: s
     assert httpx.get(f"{unlocked}/csrf-token?client=1", headers={"Origin": origin}).status_code == 403
     ask = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     assert "access-control-allow-origin" not in httpx.options(f"{unlocked}/flows/", headers=ask).headers
+    for site in ("cross-site", "same-site"):  # pictures and scripts: browsers name no origin
+        answer = httpx.get(f"{unlocked}/admin/settings", headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == 403
     address = f"{unlocked.replace('http', 'ws')}/events/in"
     with pytest.raises(InvalidStatus), connect(address, origin=origin):  # type: ignore[arg-type]
         pass

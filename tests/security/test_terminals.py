@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from pipeline.commands.write import _utf8
 from tests.support.project import Project
 
 ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -75,3 +76,9 @@ def test_somebody_elses_home_is_not_looked_for(project: Project) -> None:
     assert line.startswith(
         "error: params.yaml: corpus.path: '~nobody-of-that-name/poems.txt' does not exist: "
     )
+
+
+def test_a_prefix_is_utf8_or_else_what_the_locale_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _utf8("分开") == "分开"
+    monkeypatch.setattr(os, "fsencode", lambda text: text.encode("gbk"))
+    assert _utf8("分开") == "分开"

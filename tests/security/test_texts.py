@@ -99,7 +99,7 @@ for pattern in ("*.txt", "a.*", "b.*"):
         print(error)
 Path(folder, "private").rmdir()
 print(*[file.name for file in find_files(folder, "*.txt")])
-check_dependency(Path(folder))
+check_dependency(Path(), folder)
 """
     command = [*without_privileges(), sys.executable, "-c", program, str(tmp_path / "songs")]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

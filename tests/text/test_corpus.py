@@ -217,3 +217,11 @@ def test_splits_are_contiguous(
     bounds = list(split_bounds(characters, SplitParams(**fractions)).values())
     assert tuple(map(len, bounds)) == lengths
     assert [i for placement in bounds for i in placement] == list(range(characters))
+
+
+def test_a_process_that_lives_on_reads_a_changed_archive_anew(tmp_path: Path) -> None:
+    path = tmp_path / "songs.zip"
+    for text in ("first", "second"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("song.txt", text)
+        assert read_text(path) == text

@@ -105,6 +105,18 @@ def test_a_ref_whose_remote_is_away_is_deleted_later(clone: Project) -> None:
     assert len(warnings) == 2
 
 
+def test_a_damaged_record_of_a_ref_is_told_once(repository: Project) -> None:
+    record = repository.folder / ".git/refrain-sent/x.json"
+    record.parent.mkdir()
+    warnings: list[str] = []
+    for content in ("", "[]", "{}"):
+        record.write_text(content)
+        for _ in range(2):
+            delete_left_refs(repository.folder, warnings.append)
+    assert len(warnings) == 3
+    assert all("is damaged" in line for line in warnings)
+
+
 @pytest.mark.parametrize("remote", [None, "origin"])
 def test_a_ref_moves_only_from_where_it_was(repository: Project, clone: Project, remote: str | None) -> None:
     ref = SharedRef((clone if remote else repository).folder, remote, NAME)
