@@ -5,7 +5,7 @@ on its own. Once all pieces have been counted, we know each piece's position in 
 separator before it. The resulting text does not depend on the cuts.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -21,6 +21,7 @@ from pipeline.text.files import TextFile, find_files, reading_explained
 from pipeline.text.normalize import NORMALIZERS
 from pipeline.text.reading import BytesRead, FileRange, Piece, decode_piece
 from pipeline.text.vocab import Placement, count_chars
+from pipeline.text.workers import ParallelMap, one_by_one
 
 PIECE_BYTES = 1 << 25
 """Size of a piece in bytes, up to the next line break. Files that cannot be entered in the middle are one
@@ -29,10 +30,6 @@ piece each.
 
 SEARCH_BYTES = 1 << 16
 """How many bytes after the intended cut to search for a line break."""
-
-
-ParallelMap = Callable[["Callable[[Piece], PieceCount]", Sequence[Piece]], Iterable["PieceCount"]]
-"""Like ``map``: counts come in the order of the pieces."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class Corpus:
                 pieces += [(file_range,) for file_range in _cut(file)]
         return [*pieces, tuple(gathered)] if gathered else pieces
 
-    def count(self, pieces: Sequence[Piece], over_pieces: ParallelMap = map) -> list[PieceCount]:
+    def count(self, pieces: Sequence[Piece], over_pieces: ParallelMap = one_by_one) -> list[PieceCount]:
         """Count the characters of the first pieces: of all, or until they have ``max_chars``."""
         counts: list[PieceCount] = []
         characters = unpacked = 0

@@ -37,6 +37,11 @@ class ParallelMap(Protocol):
         """The results of ``function`` for all ``items``."""
 
 
+def one_by_one(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """A :class:`ParallelMap` of this process alone."""
+    return map(function, items)
+
+
 @contextmanager
 def parallel_map(runtime: RuntimeParams) -> Iterator[ParallelMap]:
     """A ``map`` over as many processes as ``runtime`` asks for.
@@ -45,7 +50,7 @@ def parallel_map(runtime: RuntimeParams) -> Iterator[ParallelMap]:
     :class:`RefrainError` if processes keep dying, :class:`TransientError` if the scheduler cannot be reached.
     """
     if runtime.text_workers == 1 and not runtime.text_scheduler:
-        yield lambda function, items: _with_progress(map(function, items), len(items))
+        yield lambda function, items: _with_progress(one_by_one(function, items), len(items))
         return
     with _client(runtime) as client:
 

@@ -25,7 +25,6 @@ from pipeline.training.state import Epoch, History, KeptWeights, LaneStates, Ran
 CHECKPOINT_POLL_STEPS = 10
 """How often, in steps, several ranks ask each other whether a checkpoint is due."""
 
-
 CHECKPOINT_SHARE = 20
 """Before the next checkpoint, training takes at least this many times as long as writing the last one."""
 
