@@ -3,13 +3,17 @@
 import argparse
 import io
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import EXIT_STATUS, RefrainError, first_line, is_for_user
+from pipeline.stage_lock import stage_lock
 from pipeline.versions import check_versions
 
 
@@ -44,17 +48,24 @@ def run_program(
         sys.exit(error.exit_status if isinstance(error, RefrainError) else EXIT_STATUS)
 
 
+def started_by_torchrun() -> bool:
+    """Whether torchrun, or :mod:`pipeline.training.launch` in its place, started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def run_stage(main: Callable[..., None], of_a_model: bool = False) -> None:
-    """Run a stage as a program, with the pinned versions of packages only.
+    """Run a stage as a program, in one process at a time, with the pinned versions of packages only.
 
     With ``of_a_model``, its argument is the name of a model. Each stage checks the versions: DVC skips the
     stage `code` after an upgrade that changes nothing in the project.
     """
+    stage = Path(sys.modules[main.__module__].__file__ or "").stem
 
     @wraps(main)
     def checked(**arguments: Any) -> None:
         check_versions()
-        main(**arguments)
+        with nullcontext() if started_by_torchrun() else stage_lock("@".join([stage, *arguments.values()])):
+            main(**arguments)
 
     parser = argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
     if of_a_model:

@@ -3,7 +3,7 @@
 from pipeline.artifacts import VOCAB
 from pipeline.errors import RefrainError
 from pipeline.params.load import Params, load_params
-from pipeline.program import run_stage
+from pipeline.program import run_stage, started_by_torchrun
 from pipeline.text.vocab import read_vocab
 from pipeline.training.memory import check_memory, training_size
 
@@ -17,7 +17,7 @@ def main(model: str) -> None:
 
     # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.device import choose_device, set_up
-    from pipeline.training.ranks import check_devices, device_of_rank, join_ranks, started_by_torchrun
+    from pipeline.training.ranks import check_devices, device_of_rank, join_ranks
 
     if not started_by_torchrun():
         check_room(model, params)

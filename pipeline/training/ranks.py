@@ -22,6 +22,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from pipeline.errors import RefrainError, is_for_user
+from pipeline.program import started_by_torchrun
 
 T = TypeVar("T")
 
@@ -107,11 +108,6 @@ STOP_AGENT_SIGNAL = signal.SIGQUIT
 
 STORE = "REFRAIN_RANKS_STORE"
 """The variable that names the file by which ranks find one another, unless torchrun started them."""
-
-
-def started_by_torchrun() -> bool:
-    """Whether torchrun, or :mod:`pipeline.training.launch` in its place, started this process."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def check_devices(device: torch.device, processes: int) -> None:

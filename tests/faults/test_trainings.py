@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -35,6 +36,27 @@ def test_killed_trainings_go_on_to_the_same_bits(new_project: Callable[[str], Pr
     ours, theirs = broken.hashes("gru"), whole.hashes("gru")
     assert "models/gru.safetensors" in ours
     assert ours == theirs
+
+
+def test_stage_that_outlives_dvc_is_over_before_the_next_one_begins(
+    new_project: Callable[[str], Project],
+) -> None:
+    """kill -9 of DVC alone: its training goes on, and a second one of the same model waits for it."""
+    whole, broken = new_project("whole"), new_project("broken")
+    for project in (whole, broken):
+        for old, new in LONG_TRAINING:
+            project.edit(old, new)
+        project.run("dvc", "repro", "encode_corpus")
+    whole.run("dvc", "repro", "train@gru")
+    started = time.time()
+    process = broken.start("dvc", "repro", "train@gru")
+    wait_for_checkpoint(broken, started)
+    process.kill()
+    process.wait()
+    output = broken.run("dvc", "repro", "train@gru").stderr
+    process.communicate()
+    assert re.search(r"^waiting for process \d+, which still runs train@gru$", output, re.MULTILINE), output
+    assert broken.hashes("gru") == whole.hashes("gru")
 
 
 def test_terminated_training_says_so_and_goes_on(project: Project) -> None:
