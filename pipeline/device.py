@@ -7,6 +7,7 @@ import platform
 import torch
 from torch import Tensor
 
+from pipeline.arithmetic.portable import fix_arithmetic
 from pipeline.errors import RefrainError
 from pipeline.memory import free_memory
 
@@ -54,6 +55,7 @@ def set_up(device: torch.device, threads: int | None, precision: str, hidden_siz
     gets fewer, so that each thread has at least ``COLUMNS_A_THREAD`` columns. ``precision`` is passed to
     ``torch.set_float32_matmul_precision``.
     """
+    fix_arithmetic(device, precision)
     torch.set_num_threads(max(1, min(threads or CORES, hidden_size // COLUMNS_A_THREAD)))
     torch.set_float32_matmul_precision(precision)
     if device.type == "cpu":

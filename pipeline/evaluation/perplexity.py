@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.arithmetic.rounding import six_digits
 from pipeline.data.batches import Minibatch, Text, lanes
 from pipeline.errors import RefrainError
 from pipeline.nn.cell import State
@@ -36,9 +37,9 @@ class Score:
     def metrics(self) -> dict[str, float]:
         """The figures for ``reports/metrics.json``."""
         return {
-            "perplexity": self.perplexity,
-            "bits_per_character": self.nats / math.log(2),
-            "nats_per_character": self.nats,
+            "perplexity": six_digits(self.perplexity),
+            "bits_per_character": six_digits(self.nats / math.log(2)),
+            "nats_per_character": six_digits(self.nats),
             "characters": self.characters,
         }
 

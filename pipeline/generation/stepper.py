@@ -6,9 +6,9 @@ included, and the weights, arranged as the cell's form for generation needs them
 table look-up, a matrix product and a few operations for each layer, and the decoder's product.
 """
 
-import torch
 from torch import Tensor
 
+from pipeline.arithmetic.products import product
 from pipeline.nn.cell import State
 from pipeline.nn.language_model import CharLM
 
@@ -21,7 +21,9 @@ class Stepper:
         self._step, self._states = form.step, model.cell.states
         self._layers = [form.arrange(model.rnn.layer(index)) for index in range(model.config.num_layers)]
         first = self._layers[0]
-        characters = first.inputs if model.embedding is None else model.embedding.weight @ first.inputs
+        characters = (
+            first.inputs if model.embedding is None else product(model.embedding.weight, first.inputs)
+        )
         self._characters = characters + first.bias
         self._hidden_size = model.config.hidden_size
         self._decoder, self._decoder_bias = model.decoder.weight.t(), model.decoder.bias
@@ -35,9 +37,9 @@ class Stepper:
         x = self._characters.index_select(0, ids)
         for index, layer in enumerate(self._layers):
             if index:
-                x = torch.addmm(layer.bias, states[index - 1][0], layer.inputs)
+                x = product(states[index - 1][0], layer.inputs).add_(layer.bias)
             states[index] = self._step(x, states[index], layer.recurrent)
-        return torch.addmm(self._decoder_bias, states[-1][0], self._decoder)
+        return product(states[-1][0], self._decoder).add_(self._decoder_bias)
 
     def initial_states(self, streams: int) -> list[State]:
         """The zero state of every layer."""

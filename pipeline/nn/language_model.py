@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.arithmetic.products import linear
 from pipeline.nn.cell import State
 from pipeline.nn.cells import find_cell
 from pipeline.nn.loss import linear_cross_entropy
@@ -82,7 +83,7 @@ class CharLM(nn.Module):
     def forward(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits ``(num_steps, batch_size, vocab_size)`` of the characters after ``ids``; the new state."""
         outputs, state = self.outputs(ids, state)
-        return self.decoder(outputs), state
+        return linear(outputs, self.decoder.weight, self.decoder.bias), state
 
     def loss(self, ids: Tensor, labels: Tensor, state: State) -> tuple[Tensor, State]:
         """Mean cross-entropy of ``labels`` ``(num_steps, batch_size)`` in nats, and the new state.

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from pipeline.arithmetic.products import add_product, product
+
 CHUNK_LOGITS = 1 << 21
 """How many logits are in memory at a time: 8 MB of float32."""
 
@@ -28,30 +30,31 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
-        count, rows = len(x), max(1, CHUNK_LOGITS // len(weight))
+        rows = max(1, CHUNK_LOGITS // len(weight))
         grad_x, grad_weight, grad_bias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
-        total, share = x.new_zeros(()), x.new_tensor(-1 / max(count, 1))
-        w_t = weight.t()
+        total = x.new_zeros((), dtype=torch.float64)
         for x_rows, labels_rows, grad_rows in zip(
             x.split(rows), labels.split(rows), grad_x.split(rows), strict=True
         ):
-            p = torch.mm(x_rows, w_t).add_(bias)
+            p = product(x_rows, weight.t()).add_(bias)
             at = labels_rows.unsqueeze(1)
-            p.sub_(p.amax(1, keepdim=True))
-            total -= p.gather(1, at).sum()
-            sums = p.exp_().sum(1, keepdim=True)
-            total += sums.log().sum()
-            p.div_(sums.mul_(count)).scatter_add_(1, at, share.expand(at.shape))
-            torch.mm(p, weight, out=grad_rows)
-            grad_weight.addmm_(p.t(), x_rows)
+            missing = p.amax(1) - p.gather(1, at).squeeze(1)
+            torch.softmax(p, 1, out=p)
+            # The largest p is 1 / sum(exp(...)). Processors differ in a logarithm's last bits, and float64 has
+            # some to spare.
+            total += (missing.double() - p.amax(1).double().log()).sum()
+            p.scatter_add_(1, at, p.new_full((), -1).expand(at.shape))
+            grad_rows.copy_(product(p, weight))
+            add_product(grad_weight, p.t(), x_rows)
             grad_bias.add_(p.sum(0))
         ctx.save_for_backward(grad_x, grad_weight, grad_bias)
-        return total / count
+        ctx.count = max(len(x), 1)
+        return (total / len(x)).to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
-        return *(gradient * grad_loss for gradient in ctx.saved_tensors), None
+        return *(gradient * (grad_loss / ctx.count) for gradient in ctx.saved_tensors), None
 
 
 def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.arithmetic.products import leave_order, linear
 from pipeline.errors import RefrainError
 from pipeline.nn.cell import Cell, State, Weights, run_equations
 
@@ -62,7 +63,7 @@ def run_layer(
     if implementation == "torch":
         return _run_torch(_form(cell.torch, "torch"), inputs, state, weights)
     if inputs.is_floating_point():
-        x = functional.linear(inputs, weights.weight_ih)
+        x = linear(inputs, weights.weight_ih)
     else:
         x = functional.embedding(inputs, weights.weight_ih.t())
     if implementation == "fused":
@@ -87,6 +88,8 @@ def _run_torch(
 ) -> tuple[Tensor, State]:
     if not inputs.is_floating_point():
         inputs = functional.one_hot(inputs, weights.weight_ih.shape[1]).to(weights.weight_ih.dtype)
+    if inputs.device.type == "cpu":
+        leave_order("train.implementation: torch leaves products to PyTorch")
     states = tuple(tensor.unsqueeze(0) for tensor in state)
     before = states if len(states) > 1 else states[0]
     flat = tuple(weight.contiguous() for weight in weights)

@@ -18,23 +18,26 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from pipeline.arithmetic.products import Multiply, multiplier, product
+
 SMALL_PRODUCT = 1 << 22
 """Matrix products with fewer multiplications than this are not worth rounding to bfloat16."""
 
 
 @contextmanager
-def step_products(h: Tensor, w: Tensor) -> Iterator[None]:
-    """Use full precision in the block if ``h W``, the matrix product of a time step, is small.
+def step_products(out: Tensor, h: Tensor, w: Tensor) -> Iterator[Multiply]:
+    """Yield the function that adds the matrix product of a time step, ``h W``, to ``out``, in place.
 
-    Rounding small operands takes longer than it saves: ``medium`` would be both slower and less exact.
+    Small products have full precision in the block. Rounding small operands takes longer than it saves:
+    ``medium`` would be both slower and less exact.
     """
     precision = torch.get_float32_matmul_precision()
     if precision == "highest" or len(h) * w.numel() > SMALL_PRODUCT:
-        yield
+        yield multiplier(out, h, w)
         return
     torch.set_float32_matmul_precision("highest")
     try:
-        yield
+        yield multiplier(out, h, w)
     finally:
         torch.set_float32_matmul_precision(precision)
 
@@ -61,7 +64,7 @@ def state_gradients(grad_output: Tensor) -> tuple[Tensor, Iterator[tuple[Tensor,
 
 def recurrent_weight_gradient(da: Tensor, h_previous: Tensor) -> Tensor:
     """Gradient of ``weight_hh``, summed over steps and batch in one product."""
-    return da.flatten(0, 1).t() @ h_previous.flatten(0, 1)
+    return product(da.flatten(0, 1).t(), h_previous.flatten(0, 1))
 
 
 def tanh_slope(y: Tensor, out: Tensor | None = None) -> Tensor:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from pipeline import artifacts
+from pipeline.arithmetic.portable import computed_by
 from pipeline.device import choose_device, set_up
 from pipeline.errors import RefrainError, first_line
 from pipeline.memory import free_memory, gigabytes
@@ -21,7 +22,7 @@ from pipeline.params.load import Params
 from pipeline.tensors import read_metadata, read_tensors, write_tensors
 from pipeline.text.vocab import VocabFile, read_vocab
 
-DESCRIPTION = ("model", "config", "vocab_sha256", "device", "precision", "sha256")
+DESCRIPTION = ("model", "config", "vocab_sha256", "device", "precision", "computed_by", "sha256")
 
 
 def open_model(name: str, params: Params) -> tuple[CharLM, VocabFile]:
@@ -55,6 +56,7 @@ def save_model(
         "vocab_sha256": vocab_sha256,
         "device": model.device.type,
         "precision": precision,
+        "computed_by": computed_by(model.device, precision),
     }
     write_tensors(path, weights, metadata)
 

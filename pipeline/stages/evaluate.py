@@ -33,7 +33,7 @@ def main(model: str) -> None:
     artifacts.drop_recorded_checkpoint(model)
     artifacts.write_json(
         artifacts.evaluation_path(model),
-        {"splits": figures, "weights_sha256": trained["sha256"], "trained_on": trained["device"]},
+        {"splits": figures, "weights_sha256": trained["sha256"], "trained_on": trained["computed_by"]},
     )
 
 

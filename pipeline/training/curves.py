@@ -6,6 +6,7 @@ from types import TracebackType
 
 from dvclive.live import Live
 
+from pipeline.arithmetic.rounding import six_digits
 from pipeline.artifacts import write_text
 from pipeline.training.state import Epoch
 
@@ -28,9 +29,9 @@ class Curves:
     def add(self, epoch: Epoch) -> None:
         """Add one epoch."""
         self._live.step = epoch.epoch
-        self._live.log_metric("train/perplexity", epoch.train_perplexity)
+        self._live.log_metric("train/perplexity", six_digits(epoch.train_perplexity))
         if epoch.valid_perplexity is not None:
-            self._live.log_metric("valid/perplexity", epoch.valid_perplexity)
+            self._live.log_metric("valid/perplexity", six_digits(epoch.valid_perplexity))
         for prefix, text in zip(self._prefixes, epoch.samples, strict=bool(epoch.samples)):
             row = {"epoch": epoch.epoch, "prefix": prefix, "text": text}
             self._samples.append(json.dumps(row, ensure_ascii=False) + "\n")

@@ -91,4 +91,5 @@ def learning_rate_at(params: TrainParams, step: int, total_steps: int) -> float:
     if params.schedule == "constant":
         return params.learning_rate
     done = (step - params.warmup_steps) / max(total_steps - params.warmup_steps, 1)
-    return params.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    # Rounded, because C libraries differ in a cosine's last digit.
+    return float(f"{params.learning_rate * 0.5 * (1 + math.cos(math.pi * done)):.12g}")

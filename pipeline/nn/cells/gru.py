@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import linear
 
+from pipeline.arithmetic.activations import tanh, tanh_
+from pipeline.arithmetic.products import linear, product
 from pipeline.nn.cell import Cell, State, StepWeights, Stepwise, Weights
 from pipeline.nn.through_time import (
     recurrent_weight_gradient,
@@ -29,7 +30,7 @@ def gru_equations(x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) -
     h_r, h_z, h_n = linear(h, weight_hh, bias_hh).chunk(3, dim=-1)
     reset = torch.sigmoid(x_r + h_r)
     update = torch.sigmoid(x_z + h_z)
-    new = torch.tanh(x_n + reset * h_n)
+    new = tanh(x_n + reset * h_n)
     return ((1 - update) * new + update * h,)
 
 
@@ -63,11 +64,11 @@ class _GRU(torch.autograd.Function):
         )
         w_t = w.t().contiguous()
         h = h0
-        with step_products(h0, w):
+        with step_products(gates[0], h0, w_t) as add:
             for a_t, rz_t, z_t, r_t, m_t, n_t, h_t in steps:
-                a_t.addmm_(h, w_t)
+                add(a_t, h, w_t)
                 rz_t.sigmoid_()
-                n_t.addcmul_(r_t, m_t).tanh_()
+                tanh_(n_t.addcmul_(r_t, m_t))
                 torch.lerp(n_t, h, z_t, out=h_t)
                 h = h_t
         ctx.save_for_backward(gates, new, states, w)
@@ -90,10 +91,10 @@ class _GRU(torch.autograd.Function):
         da_h = da[:, :, 1:].flatten(2)
         grad_h0, pairs = state_gradients(grad_output)
         backwards = (reversed(t.unbind()) for t in (da, da_h, z))
-        with step_products(grad_h0, w):
+        with step_products(grad_h0, da_h[0], w) as add:
             for da_t, da_h_t, z_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
                 da_t.mul_(dh_t.unsqueeze(1))
-                dh_before.addcmul_(dh_t, z_t).addmm_(da_h_t, w)
+                add(dh_before.addcmul_(dh_t, z_t), da_h_t, w)
         grad_x = torch.cat([da_h[..., : 2 * hidden], by_n], -1)
         sum_n, *sums = da.sum((0, 1)).unbind()
         grad_b_x, grad_b_h = torch.cat([*sums[:2], sum_n]), torch.cat(sums)
@@ -121,9 +122,9 @@ def _arrange(weights: Weights) -> StepWeights:
 def _step(x: Tensor, state: State, recurrent: tuple[Tensor, ...]) -> State:
     (h,) = state
     hidden = h.shape[1]
-    a = torch.addmm(x[:, : 3 * hidden], h, recurrent[0])
+    a = product(h, recurrent[0]).add_(x[:, : 3 * hidden])
     r, z = a[:, : 2 * hidden].sigmoid_().chunk(2, 1)
-    n = torch.addcmul(x[:, 3 * hidden :], r, a[:, 2 * hidden :]).tanh_()
+    n = tanh_(torch.addcmul(x[:, 3 * hidden :], r, a[:, 2 * hidden :]))
     return (torch.lerp(n, h, z),)
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import linear
 
+from pipeline.arithmetic.activations import tanh, tanh_
+from pipeline.arithmetic.products import linear, product
 from pipeline.nn.cell import Cell, State, Stepwise, Weights, arrange_one_product
 from pipeline.nn.through_time import (
     recurrent_weight_gradient,
@@ -22,8 +23,8 @@ def lstm_equations(x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) 
     """Gates in the order input, forget, cell, output: ``c' = f * c + i * g``, ``h' = o * tanh(c')``."""
     h, c = state
     i, f, g, o = (x + linear(h, weight_hh, bias_hh)).chunk(4, dim=-1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    return (torch.sigmoid(o) * torch.tanh(c), c)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * tanh(g)
+    return (torch.sigmoid(o) * tanh(c), c)
 
 
 class _LSTM(torch.autograd.Function):
@@ -56,14 +57,14 @@ class _LSTM(torch.autograd.Function):
         )
         w_t = w.t().contiguous()
         h, c = h0, c0
-        with step_products(h0, w):
+        with step_products(gates[0], h0, w_t) as add:
             for a_t, if_t, i_t, f_t, g_t, o_t, c_t, tanh_t, h_t in steps:
-                a_t.addmm_(h, w_t)
+                add(a_t, h, w_t)
                 if_t.sigmoid_()
-                g_t.tanh_()
+                tanh_(g_t)
                 o_t.sigmoid_()
                 torch.mul(f_t, c, out=c_t).addcmul_(i_t, g_t)
-                torch.mul(o_t, torch.tanh(c_t, out=tanh_t), out=h_t)
+                torch.mul(o_t, tanh_(tanh_t.copy_(c_t)), out=h_t)
                 h, c = h_t, c_t
         ctx.save_for_backward(gates, cells, tanh_cells, states, w)
         # A copy, because the cells saved for the backward pass must not also be an output.
@@ -86,13 +87,13 @@ class _LSTM(torch.autograd.Function):
         dc = grad_c.clone()
         grad_h0, pairs = state_gradients(grad_output)
         backwards = (reversed(t.unbind()) for t in (da[:, :, :3], da[:, :, 3], da_h, dc_by_dh, f))
-        with step_products(grad_h0, w):
+        with step_products(grad_h0, da_h[0], w) as add:
             for ifg_t, o_t, da_t, dc_by_dh_t, f_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
                 dc.addcmul_(dh_t, dc_by_dh_t)
                 ifg_t.mul_(dc.unsqueeze(1))
                 o_t.mul_(dh_t)
                 dc.mul_(f_t)
-                dh_before.addmm_(da_t, w)
+                add(dh_before, da_t, w)
         return da_h, grad_h0, dc, recurrent_weight_gradient(da_h, states[:-1]), da_h.sum((0, 1))
 
 
@@ -104,11 +105,11 @@ def _fused(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
 def _step(x: Tensor, state: State, recurrent: tuple[Tensor, ...]) -> State:
     h, c = state
     hidden = h.shape[1]
-    a = torch.addmm(x, h, recurrent[0])
+    a = product(h, recurrent[0]).add_(x)
     i, f = a[:, : 2 * hidden].sigmoid_().chunk(2, 1)
     g, o = a[:, 2 * hidden :].chunk(2, 1)
-    c = torch.mul(f, c).addcmul_(i, g.tanh_())
-    return (torch.tanh(c).mul_(o.sigmoid_()), c)
+    c = torch.mul(f, c).addcmul_(i, tanh_(g))
+    return (tanh(c).mul_(o.sigmoid_()), c)
 
 
 LSTM = Cell(

@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import linear
 
+from pipeline.arithmetic.activations import tanh, tanh_
+from pipeline.arithmetic.products import linear, product
 from pipeline.nn.cell import Cell, State, Stepwise, Weights, arrange_one_product
 from pipeline.nn.through_time import (
     recurrent_weight_gradient,
@@ -19,7 +20,7 @@ from pipeline.nn.through_time import (
 
 def tanh_equations(x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) -> State:
     """``h' = tanh(x + W h + b)``."""
-    return (torch.tanh(x + linear(state[0], weight_hh, bias_hh)),)
+    return (tanh(x + linear(state[0], weight_hh, bias_hh)),)
 
 
 def relu_equations(x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) -> State:
@@ -39,10 +40,10 @@ class _RNN(torch.autograd.Function):
         torch.add(x, b, out=output)
         w_t = w.t().contiguous()
         h = h0
-        with step_products(h0, w):
+        with step_products(h0, h0, w_t) as add:
             for h_t in output.unbind():
-                h_t.addmm_(h, w_t)
-                h_t.relu_() if relu else h_t.tanh_()
+                add(h_t, h, w_t)
+                h_t.relu_() if relu else tanh_(h_t)
                 h = h_t
         ctx.save_for_backward(states, w)
         ctx.relu = relu
@@ -55,10 +56,10 @@ class _RNN(torch.autograd.Function):
         h_previous, output = states[:-1], states[1:]
         da = (output > 0).to(output.dtype) if ctx.relu else tanh_slope(output)
         grad_h0, pairs = state_gradients(grad_output)
-        with step_products(grad_h0, w):
+        with step_products(grad_h0, grad_h0, w) as add:
             for da_t, (dh_t, dh_before) in zip(reversed(da.unbind()), pairs, strict=True):
                 da_t.mul_(dh_t)
-                dh_before.addmm_(da_t, w)
+                add(dh_before, da_t, w)
         return da, grad_h0, recurrent_weight_gradient(da, h_previous), da.sum((0, 1)), None
 
 
@@ -73,11 +74,11 @@ def _fused_relu(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, Stat
 
 
 def _tanh_step(x: Tensor, state: State, recurrent: tuple[Tensor, ...]) -> State:
-    return (torch.addmm(x, state[0], recurrent[0]).tanh_(),)
+    return (tanh_(product(state[0], recurrent[0]).add_(x)),)
 
 
 def _relu_step(x: Tensor, state: State, recurrent: tuple[Tensor, ...]) -> State:
-    return (torch.addmm(x, state[0], recurrent[0]).relu_(),)
+    return (product(state[0], recurrent[0]).add_(x).relu_(),)
 
 
 RNN_TANH = Cell(
