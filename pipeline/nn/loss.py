@@ -40,7 +40,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             at = labels_rows.unsqueeze(1)
             missing = p.amax(1) - p.gather(1, at).squeeze(1)
             torch.softmax(p, 1, out=p)
-            # The largest p is 1 / sum(exp(...)). Processors differ in a logarithm's last bits, and float64 has
+            # The largest p is 1 / sum(exp(...)). Processors differ in a logarithm's last bits; float64 has
             # some to spare.
             total += (missing.double() - p.amax(1).double().log()).sum()
             p.scatter_add_(1, at, p.new_full((), -1).expand(at.shape))

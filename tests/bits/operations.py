@@ -1,0 +1,108 @@
+"""Each operation that training, evaluation and generation use, on random numbers: its name, and its results.
+
+When a new version of PyTorch changes the bits of one of them, its name is the culprit's.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
+
+from pipeline.arithmetic.activations import tanh
+from pipeline.arithmetic.products import add_product, product
+from pipeline.arithmetic.rounding import six_digits
+from pipeline.nn.loss import linear_cross_entropy
+
+Results = tuple[Tensor, ...]
+
+SHAPES = [(2, 3, 2), (1, 40, 70), (70, 40, 1), (32, 128, 96), (143, 70, 33), (33, 1100, 40), (40, 256, 300)]
+"""Rows, terms and columns of products."""
+
+
+def x(*shape: int) -> Tensor:
+    return torch.randn(*(shape or (37, 301)))
+
+
+def products(a_transposed: bool, b_transposed: bool) -> Results:
+    results = []
+    for rows, terms, columns in SHAPES:
+        a = x(terms, rows).t() if a_transposed else x(rows, terms)
+        b = x(columns, terms).t() if b_transposed else x(terms, columns)
+        results += [product(a, b), add_product(x(rows, columns), a, b)]
+    return tuple(results)
+
+
+def optimizer(run: Callable[..., None], states: int, **settings: float) -> Results:
+    weights, gradients = [x(), x(1001)], [x(), x(1001)]
+    moments = [[torch.zeros_like(weight) for weight in weights] for _ in range(states)]
+    steps = [torch.zeros(()) for _ in weights]
+    norm = nn.utils.get_total_norm(gradients)
+    same = {"fused": True, "grad_scale": norm, "lr": 0.003, "weight_decay": 0.01, "maximize": False}
+    for _ in range(5):
+        if states:
+            run(
+                weights,
+                [g.clone() for g in gradients],
+                *moments,
+                [],
+                steps,
+                **same,
+                **settings,
+                amsgrad=False,
+            )
+        else:
+            run(weights, [g.clone() for g in gradients], [None, None], **same, **settings, nesterov=False)
+    return (*weights, *moments[0]) if moments else tuple(weights)
+
+
+def loss() -> Results:
+    inputs = [x(90, 40).requires_grad_(), x(70, 40).requires_grad_(), x(70).requires_grad_()]
+    value = linear_cross_entropy(*inputs, torch.arange(90) % 70)
+    return value, *torch.autograd.grad(value, inputs)
+
+
+def embedding() -> Results:
+    weight = x(70, 33).requires_grad_()
+    rows = functional.embedding(torch.arange(900) % 71 % 70, weight)
+    return rows, *torch.autograd.grad((rows * x(900, 33)).sum(), weight)
+
+
+def rounded(values: np.ndarray) -> Results:
+    return (torch.tensor([six_digits(float(value)) for value in values]),)
+
+
+ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+
+OPERATIONS: dict[str, Callable[[], Results]] = {
+    "product": lambda: products(False, False),
+    "product of a transposed": lambda: products(True, False),
+    "product with b transposed": lambda: products(False, True),
+    "tanh": lambda: (tanh(x()), tanh(x() * 1e-3), tanh(x() * 30)),
+    "sigmoid": lambda: (torch.sigmoid(x() * 10),),
+    "relu": lambda: (torch.relu(x()),),
+    "addcmul": lambda: (torch.addcmul(x(), x(), x()), torch.addcmul(x(), x(), x(), value=-1)),
+    "lerp": lambda: (torch.lerp(x(), x(), torch.rand(37, 301)),),
+    "softmax": lambda: (torch.softmax(x() * 10, 1),),
+    "log_softmax": lambda: (functional.cross_entropy(x() * 9, torch.arange(37), reduction="none"),),
+    "linear cross-entropy": loss,
+    "largest of a row": lambda: (x().amax(1),),
+    "sum over rows": lambda: (x().sum(0), x(9, 11, 4, 33).sum((0, 1))),
+    "cumulative sum": lambda: (torch.rand(37, 301).cumsum(-1),),
+    "sort": lambda: x().sort(stable=True, dim=-1, descending=True),
+    "global norm": lambda: (nn.utils.get_total_norm([x(), x(100_003)]),),
+    "sgd": lambda: optimizer(sgd, 0, momentum=0.0, dampening=0.0),
+    "adam": lambda: optimizer(adam, 2, **ADAM),
+    "adamw": lambda: optimizer(adamw, 2, **ADAM),
+    "embedding": embedding,
+    "dropout": lambda: (functional.dropout(x(), 0.3),),
+    "uniform": lambda: (torch.empty(37, 301).uniform_(-0.1, 0.1),),
+    "normal": lambda: (torch.empty(37, 301).normal_(std=0.01), torch.empty(7).normal_()),
+    "permutation": lambda: (torch.randperm(1001),),
+    "logarithm in six digits": lambda: rounded(np.log(np.linspace(0.001, 9, 1001))),
+    "exponential in six digits": lambda: rounded(np.exp(np.linspace(-9, 9, 1001))),
+}
