@@ -133,6 +133,8 @@ def _by_pytorch(*operands: Tensor) -> Tensor:
 def _by_onednn(*operands: Tensor) -> Tensor:
     # PyTorch's compiler uses these operations. They have no public names.
     *out, a, b = operands
+    if not (b.is_contiguous() or b.t().is_contiguous()):
+        b = b.contiguous()  # a part of a wider matrix would be added up in another order
     if not out:
         result: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
         return result

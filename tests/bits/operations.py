@@ -4,19 +4,19 @@ When a new version of PyTorch changes the bits of one of them, its name is the c
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.adam import adam
-from torch.optim.adamw import adamw
-from torch.optim.sgd import sgd
 
 from pipeline.arithmetic.activations import tanh
 from pipeline.arithmetic.products import add_product, product
 from pipeline.arithmetic.rounding import six_digits
 from pipeline.nn.loss import linear_cross_entropy
+from pipeline.params.train import TrainParams
+from pipeline.training.optim import Optimizer
 
 Results = tuple[Tensor, ...]
 
@@ -37,27 +37,16 @@ def products(a_transposed: bool, b_transposed: bool) -> Results:
     return tuple(results)
 
 
-def optimizer(run: Callable[..., None], states: int, **settings: float) -> Results:
-    weights, gradients = [x(), x(1001)], [x(), x(1001)]
-    moments = [[torch.zeros_like(weight) for weight in weights] for _ in range(states)]
-    steps = [torch.zeros(()) for _ in weights]
-    norm = nn.utils.get_total_norm(gradients)
-    same = {"fused": True, "grad_scale": norm, "lr": 0.003, "weight_decay": 0.01, "maximize": False}
+def optimizer(name: str) -> Results:
+    torch.manual_seed(0)
+    parameters = [nn.Parameter(x(70, n)) for n in range(1, 20)]
+    settings = TrainParams(optimizer=name, weight_decay=0.01, clip=0.5)
+    stepped = Optimizer(settings, parameters)
     for _ in range(5):
-        if states:
-            run(
-                weights,
-                [g.clone() for g in gradients],
-                *moments,
-                [],
-                steps,
-                **same,
-                **settings,
-                amsgrad=False,
-            )
-        else:
-            run(weights, [g.clone() for g in gradients], [None, None], **same, **settings, nesterov=False)
-    return (*weights, *moments[0]) if moments else tuple(weights)
+        for parameter in parameters:
+            parameter.grad = x(*parameter.shape)
+        stepped.step(0.003)
+    return *(parameter.detach() for parameter in parameters), *stepped.state_dict().values()
 
 
 def loss() -> Results:
@@ -76,8 +65,6 @@ def rounded(values: np.ndarray) -> Results:
     return (torch.tensor([six_digits(float(value)) for value in values]),)
 
 
-ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
-
 OPERATIONS: dict[str, Callable[[], Results]] = {
     "product": lambda: products(False, False),
     "product of a transposed": lambda: products(True, False),
@@ -95,9 +82,7 @@ OPERATIONS: dict[str, Callable[[], Results]] = {
     "cumulative sum": lambda: (torch.rand(37, 301).cumsum(-1),),
     "sort": lambda: x().sort(stable=True, dim=-1, descending=True),
     "global norm": lambda: (nn.utils.get_total_norm([x(), x(100_003)]),),
-    "sgd": lambda: optimizer(sgd, 0, momentum=0.0, dampening=0.0),
-    "adam": lambda: optimizer(adam, 2, **ADAM),
-    "adamw": lambda: optimizer(adamw, 2, **ADAM),
+    **{name: partial(optimizer, name) for name in ("sgd", "adam", "adamw")},
     "embedding": embedding,
     "dropout": lambda: (functional.dropout(x(), 0.3),),
     "uniform": lambda: (torch.empty(37, 301).uniform_(-0.1, 0.1),),

@@ -1,0 +1,40 @@
+"""The definition of a product, against exact arithmetic."""
+
+from fractions import Fraction
+
+import numpy as np
+
+from pipeline.arithmetic.fixed_order import BLOCK, fixed_order_sums, fused_multiply_add
+
+ONE = np.float32(1)
+TINY = np.float32(2**-24)
+
+
+def rounded(exact: Fraction) -> np.float32:
+    """The float32 next to an exact number; of two, the even one."""
+    near = np.float32(float(exact))
+    neighbours = [np.nextafter(near, np.float32(side)) for side in (-np.inf, np.inf)]
+    return min(
+        [near, *neighbours], key=lambda value: (abs(Fraction(float(value)) - exact), value.view(np.int32) % 2)
+    )
+
+
+def test_a_fused_multiply_add_rounds_once() -> None:
+    random = np.random.default_rng(0)
+    a, b, c = (random.standard_normal(2000).astype(np.float32) for _ in range(3))
+    c *= np.float32(10.0) ** random.integers(-6, 7, len(c)).astype(np.float32)
+    # Sums that lie just beside the middle of two float32, where rounding to float64 first goes wrong.
+    a[:2], b[:2], c[:2] = ONE + TINY * 2, [TINY, -TINY], ONE
+    exact = [
+        Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)) for x, y, z in zip(a, b, c, strict=True)
+    ]
+    assert fused_multiply_add(a, b, c).tolist() == [float(rounded(value)) for value in exact]
+
+
+def test_terms_are_added_in_order_and_each_block_on_its_own() -> None:
+    # Alone, a tiny term is lost beside 1; two of them are not.
+    row = np.array([[1, TINY, TINY], [TINY, TINY, 1]], np.float32)
+    assert fixed_order_sums(row, np.ones_like(row)).tolist() == [1, 1 + 2**-23]
+    two_blocks = np.zeros((1, BLOCK + 2), np.float32)
+    two_blocks[0, 0], two_blocks[0, BLOCK:] = ONE, TINY
+    assert fixed_order_sums(two_blocks, np.ones_like(two_blocks)).tolist() == [1 + 2**-23]

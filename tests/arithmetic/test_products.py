@@ -1,0 +1,113 @@
+"""Products in the fixed order, entry by entry, against its definition."""
+
+import platform
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.arithmetic import products
+from pipeline.arithmetic.fixed_order import fixed_order_sums
+from pipeline.arithmetic.products import add_product, fix_order, leave_order, linear, order_is_fixed, product
+
+ON_X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the order is fixed on x86-64")
+
+SHAPES = [(2, 3, 2), (1, 5, 1), (1, 300, 70), (70, 300, 1), (32, 256, 256), (7, 3000, 13), (65, 1024, 33)]
+"""Rows, terms, columns."""
+
+
+@pytest.fixture
+def _fixed() -> Iterator[None]:
+    fix_order(True)
+    yield
+    fix_order(False)
+
+
+def layouts(rows: int, columns: int) -> list[Tensor]:
+    """A matrix, also transposed in memory and as a part of a wider one."""
+    matrix = torch.randn(rows, columns)
+    wide = torch.zeros(rows, columns + 5)
+    wide[:, 2 : columns + 2] = matrix
+    return [matrix, matrix.t().contiguous().t(), wide[:, 2 : columns + 2]]
+
+
+def defined(a: Tensor, b: Tensor) -> Tensor:
+    rows, columns = (
+        index.flatten()
+        for index in torch.meshgrid(torch.arange(len(a)), torch.arange(b.shape[1]), indexing="ij")
+    )
+    sums = fixed_order_sums(a[rows].numpy(), b.t()[columns].numpy())
+    return torch.from_numpy(sums).view(len(a), b.shape[1])
+
+
+@ON_X86
+@pytest.mark.usefixtures("_fixed")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_entry_has_the_bits_of_the_definition(shape: tuple[int, int, int], threads: int) -> None:
+    rows, terms, columns = shape
+    torch.set_num_threads(threads)
+    expected: Tensor | None = None
+    added = torch.randn(rows, columns)
+    torch.manual_seed(1)
+    for a in layouts(rows, terms):
+        torch.manual_seed(2)
+        for b in layouts(terms, columns):
+            torch.manual_seed(1)
+            expected = defined(a, b) if expected is None else expected
+            assert torch.equal(product(a, b), expected)
+            assert torch.equal(add_product(added.clone(), a, b), added + expected)
+    assert order_is_fixed()
+
+
+@ON_X86
+@pytest.mark.usefixtures("_fixed")
+def test_linear_and_its_gradients() -> None:
+    inputs = [torch.randn(shape, requires_grad=True) for shape in ((3, 4, 5), (6, 5), (6,))]
+    theirs = torch.nn.functional.linear(*inputs)
+    ours = linear(*inputs)
+    torch.testing.assert_close(ours, theirs)
+    weights = torch.randn_like(theirs)
+    gradients = [torch.autograd.grad((result * weights).sum(), inputs) for result in (ours, theirs)]
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected)
+    bare = linear(*inputs[:2])
+    torch.testing.assert_close(torch.autograd.grad(bare.sum(), inputs[0])[0].shape, inputs[0].shape)
+
+
+@pytest.mark.usefixtures("_fixed")
+def test_a_library_with_another_order_is_not_used_where_another_has_the_right_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def with_other_bits(*operands: Tensor) -> Tensor:
+        return torch.nextafter(products._by_onednn(*operands), torch.tensor(torch.inf))
+
+    monkeypatch.setattr(products, "_by_pytorch", with_other_bits)
+    a, b = torch.randn(70, 40), torch.randn(40, 80)
+    assert torch.equal(product(a, b), products._by_onednn(a, b))
+    assert order_is_fixed()
+
+
+@pytest.mark.usefixtures("_fixed")
+def test_a_processor_with_an_order_of_its_own_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(products, "_by_onednn", lambda a, b: (a.double() @ b.double()).float())
+    product(torch.randn(70, 400), torch.randn(400, 80))
+    product(torch.randn(71, 400), torch.randn(400, 80))
+    assert not order_is_fixed()
+    assert caplog.messages == [
+        "results are not portable: this processor adds up products in an order of its own"
+    ]
+
+
+def test_other_types_are_left_to_pytorch() -> None:
+    fix_order(True)
+    a, b = torch.randn(3, 4, dtype=torch.float64), torch.randn(4, 5, dtype=torch.float64)
+    assert torch.equal(product(a, b), a @ b)
+    assert order_is_fixed()
+    leave_order("a reason")
+    assert not order_is_fixed()
+    fix_order(False)
+    assert not order_is_fixed()
