@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from benchmarks import machine, setups
-from benchmarks.figures import FIGURES, Figure, print_peak
-from pipeline import device
+from benchmarks.figures import FIGURES, Figure, print_peak, set_up_ours
+from benchmarks.textbook_side import TextbookSide
 from pipeline.artifacts import write_json, write_text
 from pipeline.errors import RefrainError
 from pipeline.program import run_program
@@ -74,16 +74,16 @@ def main(names: list[str], peak_of: str | None) -> None:
     unknown = [name for name in names if name not in FIGURES]
     if unknown:
         raise RefrainError(f"there is no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
-    cores = sorted(os.sched_getaffinity(0))[:2]
-    os.sched_setaffinity(0, cores)
-    device.set_up(torch.device("cpu"), len(cores), "highest", setups.HIDDEN)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     if peak_of:
         print_peak(peak_of)
         return
     figures = []
-    for name in names or FIGURES:
-        figures.append(FIGURES[name]())
-        print(figures_table(figures[-1:]).splitlines()[-1], flush=True)
+    with TextbookSide() as theirs:
+        for name in names or FIGURES:
+            set_up_ours("highest")
+            figures.append(FIGURES[name](theirs))
+            print(figures_table(figures[-1:]).splitlines()[-1], flush=True)
     if not names:
         write_results(figures)
 

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,9 @@ HIDDEN, BATCH, STEPS, VOCABULARY = 256, 32, 35, 1027
 EPOCHS = 4
 """Epochs of one measurement."""
 
+LENGTH = 400
+"""Characters that one measurement generates in each stream."""
+
 FOLDER = Path(__file__).parent
 
 
@@ -42,6 +46,7 @@ def jaychou() -> tuple[Tensor, int]:
     return torch.tensor(ids), len(vocab)
 
 
+@cache
 def long_text(language: str) -> str:
     """Some ten megabytes of English or Chinese."""
     if language == "English":
@@ -100,12 +105,10 @@ class OurTraining:
         return EPOCHS * len(self.ids)
 
     def _train(self, count: int) -> None:
-        torch.set_float32_matmul_precision(self.train.precision)
         for _ in range(count):
             for inputs, labels in self.trainer.minibatches():
                 self.trainer.step(inputs, labels)
             self.trainer.finish_epoch()
-        torch.set_float32_matmul_precision("highest")
 
 
 def like_the_textbook(precision: Precision = "highest", batch_size: int = BATCH) -> TrainParams:
@@ -127,6 +130,13 @@ def recipe_training(name: str, ids: Tensor, vocab_size: int) -> OurTraining:
     params = load_recipe(name)
     model, settings = next(iter(params.models.items()))
     return OurTraining(settings.cell, ids, vocab_size, train=params.train_params(model))
+
+
+def rate(work: Callable[[], int]) -> float:
+    """The number that ``work`` returns (characters), per second."""
+    start = time.perf_counter()
+    done = work()
+    return done / (time.perf_counter() - start)
 
 
 def seconds_to(train_one: Callable[[], float], target: float, most: int = 400) -> float:
