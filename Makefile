@@ -21,7 +21,7 @@ export DO_NOT_TRACK = 1
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-doors test-ui bench bench-recipes bench-scaling bench-exercises replicate lint format clean
+.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-doors test-bits test-ui bench bench-recipes bench-scaling bench-exercises replicate lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -62,6 +62,9 @@ test-faults: .venv/installed  ## kill processes, damage files, fill disks (six m
 
 test-doors: .venv/installed  ## play the attacker: hostile answers, open ports, connections to outside (four minutes)
 	@$(RUN) pytest -m doors
+
+test-bits: .venv/installed  ## compare bits with those of emulated processors, if qemu-user is installed (five minutes)
+	@$(RUN) pytest -m bits --numprocesses=0
 
 test-ui: .venv/installed  ## test Prefect's pages in Chromium, if it is installed
 	@$(RUN) pytest -m ui --numprocesses=0

@@ -1,4 +1,4 @@
-"""The textbook's side of the figures: a process of its own, with PyTorch's defaults instead of our settings."""
+"""The textbook's side of the figures: a process of its own, with PyTorch's defaults, not our settings."""
 
 import time
 from collections.abc import Callable

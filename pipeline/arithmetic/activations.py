@@ -7,6 +7,8 @@ PyTorch's own: its bits are the same on all processors with the same vector widt
 import torch
 from torch import Tensor
 
+MINUS_ONE = torch.tensor(-1.0)
+
 
 def tanh(x: Tensor) -> Tensor:
     """``2 sigmoid(2 x) - 1``. Its absolute error is a unit in the last place of 1."""
@@ -15,9 +17,6 @@ def tanh(x: Tensor) -> Tensor:
 
 def tanh_(x: Tensor) -> Tensor:
     """:func:`tanh`, in place."""
-    return from_sigmoid_(x.mul_(2).sigmoid_())
-
-
-def from_sigmoid_(y: Tensor) -> Tensor:
-    """``tanh(x)`` from ``y = sigmoid(2 x)``, in place."""
-    return y.mul_(2).sub_(1)
+    # Operations with tensors take half as long as those with Python's numbers.
+    torch.add(x, x, out=x).sigmoid_()
+    return torch.add(MINUS_ONE, x, alpha=2, out=x)

@@ -1,7 +1,5 @@
 """The order in which matrix products add up their terms, defined in NumPy."""
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,19 +15,18 @@ def fixed_order_sums(a: Floats, b: Floats) -> Floats:
     An entry is a chain of fused multiply-adds over its terms, from 0, in order. Every :data:`BLOCK` terms, a
     new chain starts. The results of the chains are added in order.
     """
-    edges = range(0, a.shape[1] + BLOCK, BLOCK)
-    blocks = [(a[:, low:high], b[:, low:high]) for low, high in pairwise(edges)]
-    total = _chain(*blocks[0])
-    for block in blocks[1:]:
-        total = total + _chain(*block)
+    entries, terms = a.shape
+    blocks, size = -(-terms // BLOCK), min(terms, BLOCK)
+    # Zeros at the end of the last block change no sum.
+    padding = ((0, 0), (0, blocks * size - terms))
+    by_term = (np.pad(x, padding).reshape(entries, blocks, size).transpose(2, 0, 1) for x in (a, b))
+    chains = np.zeros((entries, blocks), np.float32)
+    for a_k, b_k in zip(*by_term, strict=True):
+        chains = fused_multiply_add(a_k, b_k, chains)
+    total: Floats = chains[:, 0]
+    for chain in chains.T[1:]:
+        total = total + chain
     return total
-
-
-def _chain(a: Floats, b: Floats) -> Floats:
-    result = np.zeros(len(a), np.float32)
-    for a_k, b_k in zip(a.T, b.T, strict=True):
-        result = fused_multiply_add(a_k, b_k, result)
-    return result
 
 
 def fused_multiply_add(a: Floats, b: Floats, c: Floats) -> Floats:

@@ -2,17 +2,16 @@
 
 Libraries add up the terms of a product in an order that depends on the processor, and each order rounds in
 its own way. So the order is fixed here (:func:`fixed_order_sums`): it is the one that oneDNN has wherever a
-product has two rows and two columns or more.
+product has two rows and two columns or more, and FBGEMM wherever it has up to 1,024 terms.
 
-The first time that operands of some shape and layout are multiplied, each library multiplies random numbers
-like them. Entries of oneDNN's result are compared with the definition, and MKL's result with oneDNN's, bit by
-bit. The fastest library that passes is used from then on.
+The first time that matrices of some shape and layout are multiplied, each library multiplies random numbers
+like them. Its result must have the order's bits: sampled entries are compared with the definition, and the
+whole of MKL's result with a library that has passed. The fastest one that passes is used from then on.
 """
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -20,19 +19,18 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from pipeline.arithmetic import libraries
 from pipeline.arithmetic.fixed_order import fixed_order_sums
+from pipeline.arithmetic.libraries import Library, Multiply
 
 log = logging.getLogger(__name__)
 
 CHECKED_ENTRIES = 64
 
-COMPARED_ENTRIES = 4096
+COMPARED_ENTRIES = 256
 """With fewer entries, two libraries might agree by chance."""
 
 TIMED_ROUNDS = 5
-
-Multiply = Callable[..., Tensor]
-"""Multiplies: ``(a, b)`` gives ``a @ b``; ``(out, a, b)`` adds ``a @ b`` to ``out``, in place."""
 
 
 class FixedOrder:
@@ -40,25 +38,29 @@ class FixedOrder:
 
     def __init__(self) -> None:
         self.is_kept = True
-        self._chosen: dict[tuple[object, ...], Multiply] = {}
+        self._chosen: dict[tuple[object, ...], Library] = {}
 
-    def choose(self, *operands: Tensor) -> Multiply:
-        """The function for operands of this shape and layout."""
-        kind = (torch.get_num_threads(), *((operand.shape, operand.stride()) for operand in operands))
+    def choose(self, a: Tensor, b: Tensor, often: bool) -> Library:
+        """The library for matrices of these shapes and layouts.
+
+        With ``often``, ``b`` is multiplied so often that the time to prepare it does not count.
+        """
+        kind = (often, torch.get_num_threads(), a.shape, a.stride(), b.shape, b.stride())
         if kind not in self._chosen:
-            self._chosen[kind] = self._compare(*map(_random_like, operands))
+            self._chosen[kind] = self._compare(_random_like(a), _random_like(b), often)
         return self._chosen[kind]
 
-    def _compare(self, *operands: Tensor) -> Multiply:
-        a, b = operands[-2:]
-        portable = _by_onednn if len(a) > 1 and b.shape[1] > 1 else _by_padded_onednn
-        expected, other = (multiply(*_copied(operands)) for multiply in (portable, _by_pytorch))
-        if not _is_fixed_order(expected, *operands):
+    def _compare(self, a: Tensor, b: Tensor, often: bool) -> Library:
+        results = {library: library(a, b)(a) for library in _portable(a, b, often)}
+        passed = [library for library, result in results.items() if _is_fixed_order(result, a, b)]
+        theirs = _pytorch(often)
+        if not passed:
             leave_order("this processor adds up products in an order of its own")
-            return _by_pytorch
-        if expected.numel() < COMPARED_ENTRIES or not torch.equal(expected, other):
-            return portable
-        return min(portable, _by_pytorch, key=lambda multiply: _seconds(multiply, operands))
+            return theirs
+        expected = results[passed[0]]
+        if expected.numel() >= COMPARED_ENTRIES and torch.equal(theirs(a, b)(a), expected):
+            passed.append(theirs)
+        return _fastest(passed, a, b, often)
 
 
 _fixed_order: FixedOrder | None = None
@@ -82,30 +84,54 @@ def leave_order(reason: str) -> None:
         _fixed_order.is_kept = False
 
 
-def multiplier(*operands: Tensor) -> Multiply:
-    """The function that multiplies such operands, for a loop over operands of the same shape and layout."""
-    a, b = operands[-2:]
-    is_float32_on_cpu = a.dtype == torch.float32 and a.device.type == "cpu"
-    if _fixed_order is None or not is_float32_on_cpu or not (a.numel() and b.numel()):
-        return _by_pytorch
-    return _fixed_order.choose(*operands)
-
-
 def product(a: Tensor, b: Tensor) -> Tensor:
     """``a @ b``, of two matrices."""
-    return multiplier(a, b)(a, b)
+    return _library(a, b, often=False)(a, b)(a)
 
 
-def add_product(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Add ``a @ b`` to ``out``, in place."""
-    return multiplier(out, a, b)(out, a, b)
+def multiplier(a: Tensor, b: Tensor) -> Multiply:
+    """A function that multiplies by ``b``, often: matrices of the shape and the layout of ``a``."""
+    return _library(a, b, often=True)(a, b)
+
+
+def adder(a: Tensor, b: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """A function like that of :func:`multiplier`, which adds the product to its first argument, in place."""
+    library = _library(a, b, often=True)
+    if library is _pytorch(often=True):
+        contiguous = b.contiguous()
+        return lambda out, a: out.addmm_(a, contiguous)
+    multiply = library(a, b)
+    return lambda out, a: out.add_(multiply(a))
+
+
+def _library(a: Tensor, b: Tensor, often: bool) -> Library:
+    is_float32_on_cpu = a.dtype == torch.float32 and a.device.type == "cpu"
+    if _fixed_order is None or not is_float32_on_cpu or not (a.numel() and b.numel()):
+        return _pytorch(often)
+    return _fixed_order.choose(a, b, often)
+
+
+def _pytorch(often: bool) -> Library:
+    return libraries.pytorch_contiguous if often else libraries.pytorch
+
+
+def _portable(a: Tensor, b: Tensor, often: bool) -> list[Library]:
+    """Libraries that have the fixed order, as far as we know."""
+    found: list[Library] = []
+    if len(a) == 1 or b.shape[1] == 1:
+        found.append(libraries.onednn_padded)
+    else:
+        found.append(libraries.onednn_packed if often else libraries.onednn)
+    if often and len(a) <= libraries.FEW_ROWS:
+        found.append(libraries.fbgemm)
+    return found
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return add_product(bias.repeat(len(x), 1), x, weight.t())
+        return product(x, weight.t()).add_(bias)
 
     @staticmethod
     @once_differentiable
@@ -123,41 +149,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return rows.view(*x.shape[:-1], len(weight))
 
 
-def _by_pytorch(*operands: Tensor) -> Tensor:
-    if len(operands) == 2:
-        return torch.mm(*operands)
-    out, a, b = operands
-    return out.addmm_(a, b)
-
-
-def _by_onednn(*operands: Tensor) -> Tensor:
-    # PyTorch's compiler uses these operations. They have no public names.
-    *out, a, b = operands
-    if not (b.is_contiguous() or b.t().is_contiguous()):
-        b = b.contiguous()  # a part of a wider matrix would be added up in another order
-    if not out:
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
-        return result
-    return out[0].copy_(torch.ops.mkldnn._linear_pointwise.binary(a, out[0], b.t(), None, "add"))
-
-
-def _by_padded_onednn(*operands: Tensor) -> Tensor:
-    # oneDNN adds up a single row, and a single column, in another order.
-    *out, a, b = operands
-    rows, columns = len(a), b.shape[1]
-    a, b = (torch.cat([a, a]) if rows == 1 else a), (torch.cat([b, b], 1) if columns == 1 else b)
-    if not out:
-        return _by_onednn(a, b)[:rows, :columns]
-    padded = out[0].repeat(len(a) // rows, b.shape[1] // columns)
-    return out[0].copy_(_by_onednn(padded, a, b)[:rows, :columns])
-
-
-def _copied(operands: Sequence[Tensor]) -> list[Tensor]:
-    """The operands, with a copy of the one that is changed."""
-    *out, a, b = operands
-    return [*(tensor.clone() for tensor in out), a, b]
-
-
 def _random_like(operand: Tensor) -> Tensor:
     """Random numbers in the same layout. The state of PyTorch's own generator does not change."""
     last = sum((size - 1) * stride for size, stride in zip(operand.shape, operand.stride(), strict=True))
@@ -165,23 +156,24 @@ def _random_like(operand: Tensor) -> Tensor:
     return memory.as_strided(operand.shape, operand.stride())
 
 
-def _is_fixed_order(result: Tensor, *operands: Tensor) -> bool:
-    """Whether entries of a product of ``operands``, in the corners and elsewhere, have the right bits."""
-    *out, a, b = operands
+def _is_fixed_order(result: Tensor, a: Tensor, b: Tensor) -> bool:
+    """Whether entries of ``a @ b``, in the corners and elsewhere, have the right bits."""
     last_row, last_column = len(a) - 1, b.shape[1] - 1
     generator = torch.Generator().manual_seed(0)
     rows = torch.randint(last_row + 1, (CHECKED_ENTRIES,), generator=generator)
     columns = torch.randint(last_column + 1, (CHECKED_ENTRIES,), generator=generator)
     rows[:4], columns[:4] = torch.tensor([0, 0, last_row, last_row]), torch.tensor([0, last_column] * 2)
-    sums = torch.from_numpy(fixed_order_sums(a[rows].numpy(), b[:, columns].t().numpy()))
-    return torch.equal(result[rows, columns], sums + out[0][rows, columns] if out else sums)
+    sums = fixed_order_sums(a[rows].numpy(), b[:, columns].t().numpy())
+    return torch.equal(result[rows, columns], torch.from_numpy(sums))
 
 
-def _seconds(multiply: Multiply, operands: Sequence[Tensor]) -> float:
-    """The best time of some rounds."""
-    operands = _copied(operands)
-    times = [time.perf_counter()]
-    for _ in range(TIMED_ROUNDS):
-        multiply(*operands)
-        times.append(time.perf_counter())
-    return min(end - start for start, end in pairwise(times))
+def _fastest(candidates: Iterable[Library], a: Tensor, b: Tensor, often: bool) -> Library:
+    """The library with the shortest of some rounds, in which all take turns."""
+    best = {library: (float("inf"), library(a, b)) for library in candidates}
+    if len(best) > 1:
+        for _ in range(TIMED_ROUNDS):
+            for library, (seconds, multiply) in best.items():
+                started = time.perf_counter()
+                (multiply if often else library(a, b))(a)
+                best[library] = min(seconds, time.perf_counter() - started), multiply
+    return min(best, key=lambda library: best[library][0])

@@ -76,11 +76,10 @@ def generate(
             uniforms[len(ids) : len(ids) + length, i] = draws
     uniforms = uniforms.to(device)
     with torch.inference_mode():
-        stepper = Stepper(model)
-        states = stepper.initial_states(streams)
+        stepper = Stepper(model, streams)
         text = [padded[0]]
         for step in range(1, longest + length):
-            logits = stepper(text[-1], states)
+            logits = stepper(text[-1])
             if banned is not None:
                 logits[:, banned] = -torch.inf
             chosen = choose(logits, decoding, uniforms[step])

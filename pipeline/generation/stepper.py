@@ -2,46 +2,51 @@
 
 Generation cannot batch over time, so each character must cost as little as possible. Whatever stays the same
 is computed once, before the first character: a table with the first layer's input for each character, biases
-included, and the weights, arranged as the cell's form for generation needs them. A time step is then one
-table look-up, a matrix product and a few operations for each layer, and the decoder's product.
+included, and the weights, arranged for fast products. A layer's output is multiplied twice: for its own next
+step, and for the next layer or the decoder. Both are one product. So a time step is one table look-up, and a
+product and a few operations for each layer.
 """
 
+import torch
 from torch import Tensor
 
-from pipeline.arithmetic.products import product
+from pipeline.arithmetic.products import multiplier, product
 from pipeline.nn.cell import State
 from pipeline.nn.language_model import CharLM
 
 
 class Stepper:
-    """Runs a model step by step, without gradients. Use it under ``torch.inference_mode``."""
+    """Runs streams of a model step by step, without gradients. Use it under ``torch.inference_mode``."""
 
-    def __init__(self, model: CharLM) -> None:
-        form = model.cell.generation
-        self._step, self._states = form.step, model.cell.states
-        self._layers = [form.arrange(model.rnn.layer(index)) for index in range(model.config.num_layers)]
-        first = self._layers[0]
+    def __init__(self, model: CharLM, streams: int) -> None:
+        weights = map(model.rnn.layer, range(model.config.num_layers))
+        layers = [model.cell.prepare_steps(weights_of_layer) for weights_of_layer in weights]
+        first, *others = layers
+        decoder = model.decoder
         characters = (
             first.inputs if model.embedding is None else product(model.embedding.weight, first.inputs)
         )
-        self._characters = characters + first.bias
-        self._hidden_size = model.config.hidden_size
-        self._decoder, self._decoder_bias = model.decoder.weight.t(), model.decoder.bias
+        self._x_of_characters = characters + first.bias
+        zero = first.bias.new_zeros(streams, model.config.hidden_size)
+        self._states: list[State] = [(zero,) * model.cell.states for _ in layers]
+        self._steps = [layer.step for layer in layers]
+        self._widths = [layer.recurrent.shape[1] for layer in layers]
+        self._recurrent = [zero.new_zeros(streams, width) for width in self._widths]
+        self._biases = [*(layer.bias for layer in others), decoder.bias]
+        readers = [*(layer.inputs for layer in others), decoder.weight.t()]
+        self._products = [
+            multiplier(zero, torch.cat([layer.recurrent, reader], 1))
+            for layer, reader in zip(layers, readers, strict=True)
+        ]
 
-    def __call__(self, ids: Tensor, states: list[State]) -> Tensor:
-        """Logits ``(streams, vocab_size)`` of the characters after ``ids`` ``(streams,)``.
-
-        ``states`` has one state per layer, with tensors ``(streams, hidden_size)``. They are replaced by the
-        new states.
-        """
-        x = self._characters.index_select(0, ids)
-        for index, layer in enumerate(self._layers):
-            if index:
-                x = product(states[index - 1][0], layer.inputs).add_(layer.bias)
-            states[index] = self._step(x, states[index], layer.recurrent)
-        return product(states[-1][0], self._decoder).add_(self._decoder_bias)
-
-    def initial_states(self, streams: int) -> list[State]:
-        """The zero state of every layer."""
-        zero = self._characters.new_zeros(streams, self._hidden_size)
-        return [(zero,) * self._states for _ in self._layers]
+    def __call__(self, ids: Tensor) -> Tensor:
+        """Logits ``(streams, vocab_size)`` of the characters after ``ids`` ``(streams,)``."""
+        x = self._x_of_characters.index_select(0, ids)
+        for index, step in enumerate(self._steps):
+            state = step(x, self._recurrent[index], self._states[index])
+            self._states[index] = state
+            both = self._products[index](state[0])
+            width = self._widths[index]
+            self._recurrent[index] = both[:, :width]
+            x = both[:, width:] + self._biases[index]
+        return x

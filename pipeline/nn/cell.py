@@ -25,28 +25,17 @@ class Weights(NamedTuple):
 
 
 @dataclass(frozen=True)
-class StepWeights:
-    """Weights of one layer, arranged for generation.
+class Stepwise:
+    """A layer prepared for generation, where time steps cannot be batched.
 
-    The cell gets an input ``(streams, width)`` as ``input @ inputs + bias``. ``recurrent`` holds whatever
-    else the cell needs.
+    ``step(x, recurrent, state)`` returns the new state. ``x`` is the layer's input ``@ inputs + bias``.
+    ``recurrent`` is the output of the step before ``@ self.recurrent``.
     """
 
     inputs: Tensor
     bias: Tensor
-    recurrent: tuple[Tensor, ...]
-
-
-@dataclass(frozen=True)
-class Stepwise:
-    """A cell's form for generation. Time steps cannot be batched there, so constants are prepared in advance.
-
-    ``arrange`` prepares the weights of a layer once. ``step`` takes the input as :class:`StepWeights` says,
-    the state and the ``recurrent`` weights, and returns the new state.
-    """
-
-    arrange: Callable[[Weights], StepWeights]
-    step: Callable[[Tensor, State, tuple[Tensor, ...]], State]
+    recurrent: Tensor
+    step: Callable[[Tensor, Tensor, State], State]
 
 
 @dataclass(frozen=True)
@@ -58,7 +47,8 @@ class Cell:
     ``x`` is the input, already multiplied by ``weight_ih`` and with ``bias_ih`` added. A cell needs nothing
     else. The other forms are faster and are tested against the equations. ``fused(x, state, weights)`` runs a
     whole sequence ``x`` ``(num_steps, batch_size, gates * hidden_size)``, without ``bias_ih``, and has a
-    backward pass derived by hand. ``torch`` is PyTorch's own function. ``stepwise`` is for generation.
+    backward pass derived by hand. ``torch`` is PyTorch's own function.
+    ``stepwise(weights)`` prepares a layer for generation.
     """
 
     gates: int
@@ -66,14 +56,18 @@ class Cell:
     equations: Callable[[Tensor, State, Tensor, Tensor], State]
     fused: Callable[[Tensor, State, Weights], tuple[Tensor, State]] | None = None
     torch: Callable[..., tuple[Tensor, ...]] | None = None
-    stepwise: Stepwise | None = None
+    stepwise: Callable[[Weights], Stepwise] | None = None
 
-    @property
-    def generation(self) -> Stepwise:
-        """The form for generation: ``stepwise`` if the cell has it, else the equations."""
-        return self.stepwise or Stepwise(
-            lambda w: StepWeights(w.weight_ih.t(), w.bias_ih, (w.weight_hh, w.bias_hh)),
-            lambda x, state, recurrent: self.equations(x, state, *recurrent),
+    def prepare_steps(self, weights: Weights) -> Stepwise:
+        """A layer with these weights for generation: by ``stepwise``, or else by the equations."""
+        if self.stepwise:
+            return self.stepwise(weights)
+        none = weights.weight_hh.t()[:, :0]  # the equations multiply by weight_hh themselves
+        return Stepwise(
+            weights.weight_ih.t(),
+            weights.bias_ih,
+            none,
+            lambda x, _, state: self.equations(x, state, weights.weight_hh, weights.bias_hh),
         )
 
 
@@ -90,7 +84,7 @@ def run_equations(cell: Cell, x: Tensor, state: State, weights: Weights) -> tupl
     return torch.stack(outputs), state
 
 
-def arrange_one_product(weights: Weights) -> StepWeights:
-    """Arrange weights of a cell whose gates all depend on ``x + W h + b``: both biases go into the input."""
+def stepwise_of_one_product(weights: Weights, step: Callable[[Tensor, Tensor, State], State]) -> Stepwise:
+    """For a cell whose gates all depend on ``x + W h + b``: both biases go into the input."""
     bias = weights.bias_ih + weights.bias_hh
-    return StepWeights(weights.weight_ih.t().contiguous(), bias, (weights.weight_hh.t().contiguous(),))
+    return Stepwise(weights.weight_ih.t().contiguous(), bias, weights.weight_hh.t(), step)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pipeline.arithmetic.products import add_product, product
+from pipeline.arithmetic.products import product
 
 CHUNK_LOGITS = 1 << 21
 """How many logits are in memory at a time: 8 MB of float32."""
@@ -45,7 +45,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             total += (missing.double() - p.amax(1).double().log()).sum()
             p.scatter_add_(1, at, p.new_full((), -1).expand(at.shape))
             grad_rows.copy_(product(p, weight))
-            add_product(grad_weight, p.t(), x_rows)
+            grad_weight.add_(product(p.t(), x_rows))
             grad_bias.add_(p.sum(0))
         ctx.save_for_backward(grad_x, grad_weight, grad_bias)
         ctx.count = max(len(x), 1)

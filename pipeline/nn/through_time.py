@@ -11,33 +11,33 @@ a gate before its nonlinearity. All sequences are ``(num_steps, batch_size, ...)
 supported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from pipeline.arithmetic.products import Multiply, multiplier, product
+from pipeline.arithmetic.products import adder, product
 
 SMALL_PRODUCT = 1 << 22
 """Matrix products with fewer multiplications than this are not worth rounding to bfloat16."""
 
 
 @contextmanager
-def step_products(out: Tensor, h: Tensor, w: Tensor) -> Iterator[Multiply]:
-    """Yield the function that adds the matrix product of a time step, ``h W``, to ``out``, in place.
+def step_products(h: Tensor, w: Tensor) -> Iterator[Callable[[Tensor, Tensor], Tensor]]:
+    """Yield a function ``add(out, h)`` that adds the product of a time step, ``h W``, to ``out``, in place.
 
     Small products have full precision in the block. Rounding small operands takes longer than it saves:
     ``medium`` would be both slower and less exact.
     """
     precision = torch.get_float32_matmul_precision()
     if precision == "highest" or len(h) * w.numel() > SMALL_PRODUCT:
-        yield multiplier(out, h, w)
+        yield adder(h, w)
         return
     torch.set_float32_matmul_precision("highest")
     try:
-        yield multiplier(out, h, w)
+        yield adder(h, w)
     finally:
         torch.set_float32_matmul_precision(precision)
 

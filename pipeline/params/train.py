@@ -60,7 +60,10 @@ class TrainParams(Section):
     """Epochs between evaluations of the validation split."""
 
     precision: Literal["highest", "high", "medium"] = "highest"
-    """Precision of float32 matrix products; ``medium`` rounds to bfloat16 where that is faster."""
+    """Precision of float32 matrix products; ``medium`` rounds to bfloat16 where that is faster.
+
+    Only ``highest`` gives the same bits on all x86-64 processors with AVX2.
+    """
 
     implementation: Literal["auto", "reference", "torch", "fused"] = "auto"
     """How recurrent layers are computed; ``auto``: the fastest way (see :mod:`pipeline.nn.recurrent`)."""

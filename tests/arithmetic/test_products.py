@@ -7,13 +7,25 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.arithmetic import products
+from pipeline.arithmetic import libraries
 from pipeline.arithmetic.fixed_order import fixed_order_sums
-from pipeline.arithmetic.products import add_product, fix_order, leave_order, linear, order_is_fixed, product
+from pipeline.arithmetic.libraries import Multiply
+from pipeline.arithmetic.products import (
+    adder,
+    fix_order,
+    leave_order,
+    linear,
+    multiplier,
+    order_is_fixed,
+    product,
+)
 
 ON_X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the order is fixed on x86-64")
 
-SHAPES = [(2, 3, 2), (1, 5, 1), (1, 300, 70), (70, 300, 1), (32, 256, 256), (7, 3000, 13), (65, 1024, 33)]
+SHAPES = [
+    *((2, 3, 2), (1, 5, 1), (1, 300, 70), (3, 300, 200), (1, 2000, 97), (70, 300, 1)),
+    *((32, 256, 256), (7, 3000, 13), (65, 1024, 33)),
+]
 """Rows, terms, columns."""
 
 
@@ -57,7 +69,8 @@ def test_every_entry_has_the_bits_of_the_definition(shape: tuple[int, int, int],
             torch.manual_seed(1)
             expected = defined(a, b) if expected is None else expected
             assert torch.equal(product(a, b), expected)
-            assert torch.equal(add_product(added.clone(), a, b), added + expected)
+            assert torch.equal(multiplier(a, b)(a), expected)
+            assert torch.equal(adder(a, b)(added.clone(), a), added + expected)
     assert order_is_fixed()
 
 
@@ -76,16 +89,20 @@ def test_linear_and_its_gradients() -> None:
     torch.testing.assert_close(torch.autograd.grad(bare.sum(), inputs[0])[0].shape, inputs[0].shape)
 
 
+@ON_X86
 @pytest.mark.usefixtures("_fixed")
 def test_a_library_with_another_order_is_not_used_where_another_has_the_right_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def with_other_bits(*operands: Tensor) -> Tensor:
-        return torch.nextafter(products._by_onednn(*operands), torch.tensor(torch.inf))
+    def with_other_bits(a: Tensor, b: Tensor) -> Multiply:
+        multiply = libraries.onednn(a, b)
+        return lambda a: torch.nextafter(multiply(a), torch.tensor(torch.inf))
 
-    monkeypatch.setattr(products, "_by_pytorch", with_other_bits)
-    a, b = torch.randn(70, 40), torch.randn(40, 80)
-    assert torch.equal(product(a, b), products._by_onednn(a, b))
+    for name in ("pytorch", "pytorch_contiguous", "fbgemm"):
+        monkeypatch.setattr(libraries, name, with_other_bits)
+    a, b = torch.randn(4, 40), torch.randn(40, 80)
+    assert torch.equal(product(a, b), defined(a, b))
+    assert torch.equal(multiplier(a, b)(a), defined(a, b))
     assert order_is_fixed()
 
 
@@ -93,7 +110,7 @@ def test_a_library_with_another_order_is_not_used_where_another_has_the_right_on
 def test_a_processor_with_an_order_of_its_own_is_found_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(products, "_by_onednn", lambda a, b: (a.double() @ b.double()).float())
+    monkeypatch.setattr(libraries, "onednn", lambda _, b: lambda a: (a.double() @ b.double()).float())
     product(torch.randn(70, 400), torch.randn(400, 80))
     product(torch.randn(71, 400), torch.randn(400, 80))
     assert not order_is_fixed()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.arithmetic.activations import tanh
-from pipeline.arithmetic.products import add_product, product
+from pipeline.arithmetic.products import adder, multiplier, product
 from pipeline.arithmetic.rounding import six_digits
 from pipeline.nn.loss import linear_cross_entropy
 from pipeline.params.train import TrainParams
@@ -20,7 +20,10 @@ from pipeline.training.optim import Optimizer
 
 Results = tuple[Tensor, ...]
 
-SHAPES = [(2, 3, 2), (1, 40, 70), (70, 40, 1), (32, 128, 96), (143, 70, 33), (33, 1100, 40), (40, 256, 300)]
+SHAPES = [
+    *((2, 3, 2), (1, 40, 70), (3, 256, 900), (1, 1100, 33), (70, 40, 1)),
+    *((32, 128, 96), (143, 70, 33), (33, 1100, 40), (40, 256, 300)),
+]
 """Rows, terms and columns of products."""
 
 
@@ -33,7 +36,7 @@ def products(a_transposed: bool, b_transposed: bool) -> Results:
     for rows, terms, columns in SHAPES:
         a = x(terms, rows).t() if a_transposed else x(rows, terms)
         b = x(columns, terms).t() if b_transposed else x(terms, columns)
-        results += [product(a, b), add_product(x(rows, columns), a, b)]
+        results += [product(a, b), multiplier(a, b)(a), adder(a, b)(x(rows, columns), a)]
     return tuple(results)
 
 

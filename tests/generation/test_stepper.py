@@ -25,7 +25,6 @@ def test_logits_are_those_of_the_model(kind: str, num_layers: int, embedding: di
     ids = torch.randint(11, (9, 4))
     with torch.inference_mode():
         expected, _ = model(ids, model.initial_state(4))
-        stepper = Stepper(model)
-        states = stepper.initial_states(4)
-        logits = torch.stack([stepper(row, states) for row in ids])
+        stepper = Stepper(model, streams=4)
+        logits = torch.stack([stepper(row) for row in ids])
     torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-9)

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pipeline.arithmetic.activations import tanh, tanh_
-from pipeline.arithmetic.products import linear, product
-from pipeline.nn.cell import Cell, State, StepWeights, Stepwise, Weights
+from pipeline.arithmetic.products import linear
+from pipeline.nn.cell import Cell, State, Stepwise, Weights
 from pipeline.nn.through_time import (
     recurrent_weight_gradient,
     sigmoid_slope,
@@ -62,11 +62,10 @@ class _GRU(torch.autograd.Function):
             output.unbind(),
             strict=True,
         )
-        w_t = w.t().contiguous()
         h = h0
-        with step_products(gates[0], h0, w_t) as add:
+        with step_products(h0, w.t()) as add:
             for a_t, rz_t, z_t, r_t, m_t, n_t, h_t in steps:
-                add(a_t, h, w_t)
+                add(a_t, h)
                 rz_t.sigmoid_()
                 tanh_(n_t.addcmul_(r_t, m_t))
                 torch.lerp(n_t, h, z_t, out=h_t)
@@ -91,10 +90,10 @@ class _GRU(torch.autograd.Function):
         da_h = da[:, :, 1:].flatten(2)
         grad_h0, pairs = state_gradients(grad_output)
         backwards = (reversed(t.unbind()) for t in (da, da_h, z))
-        with step_products(grad_h0, da_h[0], w) as add:
+        with step_products(da_h[0], w) as add:
             for da_t, da_h_t, z_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
                 da_t.mul_(dh_t.unsqueeze(1))
-                add(dh_before.addcmul_(dh_t, z_t), da_h_t, w)
+                add(dh_before.addcmul_(dh_t, z_t), da_h_t)
         grad_x = torch.cat([da_h[..., : 2 * hidden], by_n], -1)
         sum_n, *sums = da.sum((0, 1)).unbind()
         grad_b_x, grad_b_h = torch.cat([*sums[:2], sum_n]), torch.cat(sums)
@@ -106,7 +105,7 @@ def _fused(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
     return output, (output[-1],)
 
 
-def _arrange(weights: Weights) -> StepWeights:
+def _stepwise(weights: Weights) -> Stepwise:
     """Four columns per unit: r and z with both biases, the bias of m (which has no input), the input of n."""
     hidden = weights.weight_hh.shape[1]
     inputs = weights.weight_ih.t()
@@ -116,13 +115,13 @@ def _arrange(weights: Weights) -> StepWeights:
     bias = torch.cat(
         [weights.bias_ih[both] + weights.bias_hh[both], weights.bias_hh[new], weights.bias_ih[new]]
     )
-    return StepWeights(inputs, bias, (weights.weight_hh.t().contiguous(),))
+    return Stepwise(inputs, bias, weights.weight_hh.t(), _step)
 
 
-def _step(x: Tensor, state: State, recurrent: tuple[Tensor, ...]) -> State:
+def _step(x: Tensor, recurrent: Tensor, state: State) -> State:
     (h,) = state
     hidden = h.shape[1]
-    a = product(h, recurrent[0]).add_(x[:, : 3 * hidden])
+    a = recurrent + x[:, : 3 * hidden]
     r, z = a[:, : 2 * hidden].sigmoid_().chunk(2, 1)
     n = tanh_(torch.addcmul(x[:, 3 * hidden :], r, a[:, 2 * hidden :]))
     return (torch.lerp(n, h, z),)
@@ -134,5 +133,5 @@ GRU = Cell(
     equations=gru_equations,
     fused=_fused,
     torch=torch.gru,
-    stepwise=Stepwise(_arrange, _step),
+    stepwise=_stepwise,
 )

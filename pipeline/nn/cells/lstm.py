@@ -1,5 +1,6 @@
 """Long short-term memory (Hochreiter & Schmidhuber, 1997; forget gate: Gers et al., 2000)."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,8 +8,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pipeline.arithmetic.activations import tanh, tanh_
-from pipeline.arithmetic.products import linear, product
-from pipeline.nn.cell import Cell, State, Stepwise, Weights, arrange_one_product
+from pipeline.arithmetic.products import linear
+from pipeline.nn.cell import Cell, State, Weights, stepwise_of_one_product
 from pipeline.nn.through_time import (
     recurrent_weight_gradient,
     sigmoid_slope,
@@ -55,11 +56,10 @@ class _LSTM(torch.autograd.Function):
             output.unbind(),
             strict=True,
         )
-        w_t = w.t().contiguous()
         h, c = h0, c0
-        with step_products(gates[0], h0, w_t) as add:
+        with step_products(h0, w.t()) as add:
             for a_t, if_t, i_t, f_t, g_t, o_t, c_t, tanh_t, h_t in steps:
-                add(a_t, h, w_t)
+                add(a_t, h)
                 if_t.sigmoid_()
                 tanh_(g_t)
                 o_t.sigmoid_()
@@ -87,13 +87,13 @@ class _LSTM(torch.autograd.Function):
         dc = grad_c.clone()
         grad_h0, pairs = state_gradients(grad_output)
         backwards = (reversed(t.unbind()) for t in (da[:, :, :3], da[:, :, 3], da_h, dc_by_dh, f))
-        with step_products(grad_h0, da_h[0], w) as add:
+        with step_products(da_h[0], w) as add:
             for ifg_t, o_t, da_t, dc_by_dh_t, f_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
                 dc.addcmul_(dh_t, dc_by_dh_t)
                 ifg_t.mul_(dc.unsqueeze(1))
                 o_t.mul_(dh_t)
                 dc.mul_(f_t)
-                add(dh_before, da_t, w)
+                add(dh_before, da_t)
         return da_h, grad_h0, dc, recurrent_weight_gradient(da_h, states[:-1]), da_h.sum((0, 1))
 
 
@@ -102,10 +102,10 @@ def _fused(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
     return output, (output[-1], c)
 
 
-def _step(x: Tensor, state: State, recurrent: tuple[Tensor, ...]) -> State:
+def _step(x: Tensor, recurrent: Tensor, state: State) -> State:
     h, c = state
     hidden = h.shape[1]
-    a = product(h, recurrent[0]).add_(x)
+    a = x + recurrent
     i, f = a[:, : 2 * hidden].sigmoid_().chunk(2, 1)
     g, o = a[:, 2 * hidden :].chunk(2, 1)
     c = torch.mul(f, c).addcmul_(i, tanh_(g))
@@ -118,5 +118,5 @@ LSTM = Cell(
     equations=lstm_equations,
     fused=_fused,
     torch=torch.lstm,
-    stepwise=Stepwise(arrange_one_product, _step),
+    stepwise=partial(stepwise_of_one_product, step=_step),
 )

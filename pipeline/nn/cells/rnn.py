@@ -1,5 +1,6 @@
 """The Elman RNN (Elman, 1990), with tanh or relu."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,8 +8,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pipeline.arithmetic.activations import tanh, tanh_
-from pipeline.arithmetic.products import linear, product
-from pipeline.nn.cell import Cell, State, Stepwise, Weights, arrange_one_product
+from pipeline.arithmetic.products import linear
+from pipeline.nn.cell import Cell, State, Weights, stepwise_of_one_product
 from pipeline.nn.through_time import (
     recurrent_weight_gradient,
     state_gradients,
@@ -38,11 +39,10 @@ class _RNN(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, h0: Tensor, w: Tensor, b: Tensor, relu: bool) -> Tensor:
         states, output = state_sequence(h0, len(x))
         torch.add(x, b, out=output)
-        w_t = w.t().contiguous()
         h = h0
-        with step_products(h0, h0, w_t) as add:
+        with step_products(h0, w.t()) as add:
             for h_t in output.unbind():
-                add(h_t, h, w_t)
+                add(h_t, h)
                 h_t.relu_() if relu else tanh_(h_t)
                 h = h_t
         ctx.save_for_backward(states, w)
@@ -56,10 +56,10 @@ class _RNN(torch.autograd.Function):
         h_previous, output = states[:-1], states[1:]
         da = (output > 0).to(output.dtype) if ctx.relu else tanh_slope(output)
         grad_h0, pairs = state_gradients(grad_output)
-        with step_products(grad_h0, grad_h0, w) as add:
+        with step_products(grad_h0, w) as add:
             for da_t, (dh_t, dh_before) in zip(reversed(da.unbind()), pairs, strict=True):
                 da_t.mul_(dh_t)
-                add(dh_before, da_t, w)
+                add(dh_before, da_t)
         return da, grad_h0, recurrent_weight_gradient(da, h_previous), da.sum((0, 1)), None
 
 
@@ -73,12 +73,12 @@ def _fused_relu(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, Stat
     return output, (output[-1],)
 
 
-def _tanh_step(x: Tensor, state: State, recurrent: tuple[Tensor, ...]) -> State:
-    return (tanh_(product(state[0], recurrent[0]).add_(x)),)
+def _tanh_step(x: Tensor, recurrent: Tensor, _: State) -> State:
+    return (tanh_(x + recurrent),)
 
 
-def _relu_step(x: Tensor, state: State, recurrent: tuple[Tensor, ...]) -> State:
-    return (product(state[0], recurrent[0]).add_(x).relu_(),)
+def _relu_step(x: Tensor, recurrent: Tensor, _: State) -> State:
+    return (torch.relu(x + recurrent),)
 
 
 RNN_TANH = Cell(
@@ -87,7 +87,7 @@ RNN_TANH = Cell(
     equations=tanh_equations,
     fused=_fused_tanh,
     torch=torch.rnn_tanh,
-    stepwise=Stepwise(arrange_one_product, _tanh_step),
+    stepwise=partial(stepwise_of_one_product, step=_tanh_step),
 )
 
 RNN_RELU = Cell(
@@ -96,5 +96,5 @@ RNN_RELU = Cell(
     equations=relu_equations,
     fused=_fused_relu,
     torch=torch.rnn_relu,
-    stepwise=Stepwise(arrange_one_product, _relu_step),
+    stepwise=partial(stepwise_of_one_product, step=_relu_step),
 )
