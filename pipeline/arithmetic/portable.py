@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -18,18 +19,26 @@ PORTABLE = "any x86-64 processor with AVX2"
 def fix_arithmetic(device: torch.device, precision: str) -> None:
     """Compute the same bits as every x86-64 processor with AVX2, if ``device`` and ``precision`` allow it.
 
-    That takes float32 products of full precision on the CPU, and must come before PyTorch's first operation,
-    which chooses the vector width. A processor without AVX2 gets a line in the log.
+    Otherwise says why not, if the device is an x86-64 processor. Must come before PyTorch's first operation,
+    which chooses the vector width.
     """
-    is_wanted = device.type == "cpu" and precision == "highest" and platform.machine() in ("x86_64", "AMD64")
-    if is_wanted:
-        if torch.cpu._is_avx2_supported():  # PyTorch takes the variable's word for it
-            os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")
-        width = torch.backends.cpu.get_cpu_capability()
-        if width != "AVX2":
-            log.warning("results are not portable: this processor computes with %s, not AVX2", width)
-            is_wanted = False
-    products.fix_order(is_wanted)
+    processor = torch.cpu.get_capabilities()
+    is_x86 = device.type == "cpu" and processor["architecture"] == "x86_64"
+    reason = _reason_against(processor, precision) if is_x86 else ""
+    if reason:
+        log.warning("results are not portable: %s", reason)
+    products.fix_order(is_x86 and not reason)
+
+
+def _reason_against(processor: Mapping[str, object], precision: str) -> str:
+    """Why an x86-64 processor computes bits of its own; empty if it does not."""
+    if precision != "highest":
+        return f"the precision of products is {precision}, not highest"
+    if not (processor["avx2"] and processor["fma3"]):
+        return "this processor has no AVX2"
+    os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")
+    width = torch.backends.cpu.get_cpu_capability()
+    return "" if width == "AVX2" else f"PyTorch computes with {width}, not AVX2"
 
 
 def computed_by(device: torch.device, precision: str) -> str:
