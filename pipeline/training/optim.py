@@ -47,7 +47,7 @@ class Optimizer:
         # PyTorch's fused SGD is no faster, and crashes on emulated processors.
         for weight, gradient in zip(self._weights, gradients, strict=True):
             scaled = gradient if scale is None else gradient / scale
-            weight.sub_(torch.add(scaled, weight, alpha=self._weight_decay), alpha=learning_rate)
+            weight.sub_(torch.add(scaled, weight, alpha=self._weight_decay).mul_(learning_rate))
 
     def _adapt(self, gradients: list[Tensor], scale: Tensor | None, learning_rate: float) -> None:
         unused: list[Tensor] = []
