@@ -37,8 +37,7 @@ def digests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Digests]:
         folder.mkdir()
         project = Project(folder)
         project.edit("threads: 1", f"threads: {threads}")
-        wide = "hidden_size: 256, train: {epochs: 1}}"  # wide enough for two threads
-        project.edit("hidden_size: 16, num_layers: 1}", wide)
+        project.edit("hidden_size: 16, num_layers: 1}", "hidden_size: 40}")  # wide enough for two threads
         log = folder / "log"
         with log.open("w") as output:
             done = subprocess.run(
