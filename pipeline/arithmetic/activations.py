@@ -15,8 +15,9 @@ def tanh(x: Tensor) -> Tensor:
     return 2 * torch.sigmoid(2 * x) - 1
 
 
-def tanh_(x: Tensor) -> Tensor:
-    """:func:`tanh`, in place."""
+def tanh_(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """:func:`tanh`, in place or in ``out``, which may share no memory with ``x``."""
+    out = x if out is None else out
     # Operations with tensors take half as long as those with Python's numbers.
-    torch.add(x, x, out=x).sigmoid_()
-    return torch.add(MINUS_ONE, x, alpha=2, out=x)
+    torch.add(x, x, out=out).sigmoid_()
+    return torch.add(MINUS_ONE, out, alpha=2, out=out)

@@ -3,29 +3,29 @@
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 1024
-"""After so many terms, a new sum starts."""
+CHAIN = 1024
+"""After so many terms, a new chain starts."""
 
 Floats = NDArray[np.float32]
 
 
-def fixed_order_sums(a: Floats, b: Floats) -> Floats:
+def fixed_order_sums(a: Floats, b: Floats, chain: int = CHAIN, addend: Floats | None = None) -> Floats:
     """Entries of a product: row i of ``a`` times row i of ``b``, both ``(entries, terms)``.
 
-    An entry is a chain of fused multiply-adds over its terms, from 0, in order. Every :data:`BLOCK` terms, a
-    new chain starts. The results of the chains are added in order.
+    A chain of fused multiply-adds starts from 0 and goes over ``chain`` terms, in order. The chains are added
+    to ``addend`` ``(entries,)``, which is 0 if None, one after the other.
     """
     entries, terms = a.shape
-    blocks, size = -(-terms // BLOCK), min(terms, BLOCK)
-    # Zeros at the end of the last block change no sum.
-    padding = ((0, 0), (0, blocks * size - terms))
-    by_term = (np.pad(x, padding).reshape(entries, blocks, size).transpose(2, 0, 1) for x in (a, b))
-    chains = np.zeros((entries, blocks), np.float32)
+    chains, length = -(-terms // chain), min(terms, chain)
+    # Zeros at the end of the last chain change no sum.
+    padding = ((0, 0), (0, chains * length - terms))
+    by_term = (np.pad(x, padding).reshape(entries, chains, length).transpose(2, 0, 1) for x in (a, b))
+    sums = np.zeros((entries, chains), np.float32)
     for a_k, b_k in zip(*by_term, strict=True):
-        chains = fused_multiply_add(a_k, b_k, chains)
-    total: Floats = chains[:, 0]
-    for chain in chains.T[1:]:
-        total = total + chain
+        sums = fused_multiply_add(a_k, b_k, sums)
+    total: Floats = np.zeros(entries, np.float32) if addend is None else addend
+    for sum_of_chain in sums.T:
+        total = total + sum_of_chain
     return total
 
 

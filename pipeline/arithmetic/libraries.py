@@ -4,6 +4,7 @@ Each function takes matrices ``a`` and ``b``, and returns one that multiplies ma
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,38 +16,69 @@ FEW_ROWS = 4
 BAG_COLUMNS = 96
 """Columns that FBGEMM multiplies at a time, so that they stay in the processor's cache."""
 
-Multiply = Callable[[Tensor], Tensor]
+
+class Multiply(Protocol):
+    """Multiplies by a matrix."""
+
+    def __call__(self, a: Tensor, out: Tensor | None = None) -> Tensor:
+        """The product. With ``out``, whose rows are contiguous, adds it there."""
+
+
 Library = Callable[[Tensor, Tensor], Multiply]
 
 
 def pytorch(_: Tensor, b: Tensor) -> Multiply:
     """PyTorch's own choice."""
-    return lambda a: torch.mm(a, b)
+
+    def multiply(a: Tensor, out: Tensor | None = None) -> Tensor:
+        return torch.mm(a, b) if out is None else out.addmm_(a, b)
+
+    return multiply
 
 
-def pytorch_contiguous(_: Tensor, b: Tensor) -> Multiply:
+def pytorch_contiguous(a: Tensor, b: Tensor) -> Multiply:
     """PyTorch's own choice, with ``b`` in the order of memory that is fastest."""
-    return pytorch(_, b.contiguous())
+    return pytorch(a, b.contiguous())
 
 
-def onednn(_: Tensor, b: Tensor) -> Multiply:
+def onednn(a: Tensor, b: Tensor) -> Multiply:
     """oneDNN, for two rows and two columns or more."""
+    if not a.is_contiguous() and a.numel() > b.numel():
+        # oneDNN copies its first matrix if it is transposed. Here, the other one is smaller.
+        return lambda a, out=None: _into(out, onednn(b.t(), a.t())(b.t()).t())
     # It would add up a part of a wider matrix in another order.
-    weight = (b if b.is_contiguous() or b.t().is_contiguous() else b.contiguous()).t()
-    return lambda a: torch.ops.mkldnn._linear_pointwise(a, weight, None, "none", [], "")
+    return _onednn_of_weight((b if b.is_contiguous() or b.t().is_contiguous() else b.contiguous()).t())
 
 
 def onednn_packed(a: Tensor, b: Tensor) -> Multiply:
     """oneDNN, with ``b`` in its own format, which takes as long as some products."""
-    packed = torch.ops.mkldnn._reorder_linear_weight(b.t().contiguous(), len(a))
-    return lambda a: torch.ops.mkldnn._linear_pointwise(a, packed, None, "none", [], "")
+    return _onednn_of_weight(torch.ops.mkldnn._reorder_linear_weight(b.t().contiguous(), len(a)))
 
 
 def onednn_padded(a: Tensor, b: Tensor) -> Multiply:
     """oneDNN, for a single row or a single column, which it would add up in another order: it gets two."""
     rows, columns = len(a), b.shape[1]
     multiply = onednn(a, torch.cat([b, b], 1) if columns == 1 else b)
-    return lambda a: multiply(torch.cat([a, a]) if rows == 1 else a)[:rows, :columns]
+    return lambda a, out=None: _into(out, multiply(torch.cat([a, a]) if rows == 1 else a)[:rows, :columns])
+
+
+def in_chains(library: Library, chain: int) -> Library:
+    """A library that multiplies ``chain`` terms at a time, one after the other."""
+
+    def prepare(a: Tensor, b: Tensor) -> Multiply:
+        parts = [
+            library(a_part, b_part) for a_part, b_part in zip(a.split(chain, 1), b.split(chain), strict=True)
+        ]
+
+        def multiply(a: Tensor, out: Tensor | None = None) -> Tensor:
+            for part, a_part in zip(parts, a.split(chain, 1), strict=True):
+                out = part(a_part, out)
+            assert out is not None
+            return out
+
+        return multiply
+
+    return prepare
 
 
 def fbgemm(a: Tensor, b: Tensor) -> Multiply:
@@ -63,9 +95,18 @@ def fbgemm(a: Tensor, b: Tensor) -> Multiply:
     indices = torch.arange(blocks * terms, dtype=torch.int32).repeat(rows)
     offsets = torch.arange(rows * blocks, dtype=torch.int32) * terms
 
-    def multiply(a: Tensor) -> Tensor:
+    def multiply(a: Tensor, out: Tensor | None = None) -> Tensor:
         weights = a.unsqueeze(1).expand(rows, blocks, terms).reshape(-1)
         bags = torch._embedding_bag_forward_only(table, indices, offsets, False, 0, False, weights, False, -1)
-        return bags[0].view(rows, blocks * width)[:, :columns]
+        return _into(out, bags[0].view(rows, blocks * width)[:, :columns])
 
     return multiply
+
+
+def _onednn_of_weight(weight: Tensor) -> Multiply:
+    run = torch.ops.mkldnn._linear_pointwise.default
+    return lambda a, out=None: _into(out, run(a, weight, None, "none", [], ""))
+
+
+def _into(out: Tensor | None, product: Tensor) -> Tensor:
+    return product if out is None else out.add_(product)

@@ -1,8 +1,9 @@
 """Float32 matrix products with the same bits on every x86-64 processor that has AVX2 and FMA.
 
 Libraries add up the terms of a product in an order that depends on the processor, and each order rounds in
-its own way. So the order is fixed here (:func:`fixed_order_sums`): it is the one that oneDNN has wherever a
-product has two rows and two columns or more, and FBGEMM wherever it has up to 1,024 terms.
+its own way. So the order is fixed here (:func:`fixed_order_sums`), in chains of 1,024 terms: oneDNN has it
+wherever a product has two rows and two columns or more, and FBGEMM wherever it has up to 1,024 terms. The
+products of time steps with up to 256 terms are in chains of 128, which MKL has on all processors.
 
 The first time that matrices of some shape and layout are multiplied, each library multiplies random numbers
 like them. Its result must have the order's bits: sampled entries are compared with the definition, and the
@@ -11,7 +12,7 @@ whole of MKL's result with a library that has passed. The fastest one that passe
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -20,10 +21,13 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from pipeline.arithmetic import libraries
-from pipeline.arithmetic.fixed_order import fixed_order_sums
+from pipeline.arithmetic.fixed_order import CHAIN, fixed_order_sums
 from pipeline.arithmetic.libraries import Library, Multiply
 
 log = logging.getLogger(__name__)
+
+STEP_CHAIN = 128
+"""Terms of a chain in products of a time step with up to two chains: oneDNN takes 40 us to start, MKL 3."""
 
 CHECKED_ENTRIES = 64
 
@@ -51,14 +55,20 @@ class FixedOrder:
         return self._chosen[kind]
 
     def _compare(self, a: Tensor, b: Tensor, often: bool) -> Library:
-        results = {library: library(a, b)(a) for library in _portable(a, b, often)}
-        passed = [library for library, result in results.items() if _is_fixed_order(result, a, b)]
+        chain = _chain(a, often)
+        out = torch.randn(len(a), b.shape[1], generator=torch.Generator().manual_seed(1)) if often else None
+
+        def result_of(library: Library) -> Tensor:
+            return library(a, b)(a, None if out is None else out.clone())
+
+        results = {library: result_of(library) for library in _portable(a, b, often, chain)}
+        passed = [library for library, result in results.items() if _is_fixed_order(result, a, b, chain, out)]
         theirs = _pytorch(often)
         if not passed:
             leave_order("this processor adds up products in an order of its own")
             return theirs
         expected = results[passed[0]]
-        if expected.numel() >= COMPARED_ENTRIES and torch.equal(theirs(a, b)(a), expected):
+        if expected.numel() >= COMPARED_ENTRIES and torch.equal(result_of(theirs), expected):
             passed.append(theirs)
         return _fastest(passed, a, b, often)
 
@@ -84,24 +94,15 @@ def leave_order(reason: str) -> None:
         _fixed_order.is_kept = False
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """``a @ b``, of two matrices."""
-    return _library(a, b, often=False)(a, b)(a)
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``a @ b``, of two matrices, plus ``bias`` in each row."""
+    result = _library(a, b, often=False)(a, b)(a)
+    return result if bias is None else result.add_(bias)
 
 
 def multiplier(a: Tensor, b: Tensor) -> Multiply:
     """A function that multiplies by ``b``, often: matrices of the shape and the layout of ``a``."""
     return _library(a, b, often=True)(a, b)
-
-
-def adder(a: Tensor, b: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """A function like that of :func:`multiplier`, which adds the product to its first argument, in place."""
-    library = _library(a, b, often=True)
-    if library is _pytorch(often=True):
-        contiguous = b.contiguous()
-        return lambda out, a: out.addmm_(a, contiguous)
-    multiply = library(a, b)
-    return lambda out, a: out.add_(multiply(a))
 
 
 def _library(a: Tensor, b: Tensor, often: bool) -> Library:
@@ -115,7 +116,13 @@ def _pytorch(often: bool) -> Library:
     return libraries.pytorch_contiguous if often else libraries.pytorch
 
 
-def _portable(a: Tensor, b: Tensor, often: bool) -> list[Library]:
+def _chain(a: Tensor, often: bool) -> int:
+    """How many terms a chain has in products of matrices like ``a``."""
+    is_step = often and len(a) > libraries.FEW_ROWS and a.shape[1] <= 2 * STEP_CHAIN
+    return STEP_CHAIN if is_step else CHAIN
+
+
+def _portable(a: Tensor, b: Tensor, often: bool, chain: int) -> list[Library]:
     """Libraries that have the fixed order, as far as we know."""
     found: list[Library] = []
     if len(a) == 1 or b.shape[1] == 1:
@@ -124,6 +131,9 @@ def _portable(a: Tensor, b: Tensor, often: bool) -> list[Library]:
         found.append(libraries.onednn_packed if often else libraries.onednn)
     if often and len(a) <= libraries.FEW_ROWS:
         found.append(libraries.fbgemm)
+    if often and chain < a.shape[1]:
+        found.append(libraries.pytorch_contiguous)
+        return [libraries.in_chains(library, chain) for library in found]
     return found
 
 
@@ -131,7 +141,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return product(x, weight.t()).add_(bias)
+        return product(x, weight.t(), bias)
 
     @staticmethod
     @once_differentiable
@@ -156,14 +166,15 @@ def _random_like(operand: Tensor) -> Tensor:
     return memory.as_strided(operand.shape, operand.stride())
 
 
-def _is_fixed_order(result: Tensor, a: Tensor, b: Tensor) -> bool:
-    """Whether entries of ``a @ b``, in the corners and elsewhere, have the right bits."""
+def _is_fixed_order(result: Tensor, a: Tensor, b: Tensor, chain: int, addend: Tensor | None) -> bool:
+    """Whether entries of ``addend + a @ b``, in the corners and elsewhere, have the right bits."""
     last_row, last_column = len(a) - 1, b.shape[1] - 1
     generator = torch.Generator().manual_seed(0)
     rows = torch.randint(last_row + 1, (CHECKED_ENTRIES,), generator=generator)
     columns = torch.randint(last_column + 1, (CHECKED_ENTRIES,), generator=generator)
     rows[:4], columns[:4] = torch.tensor([0, 0, last_row, last_row]), torch.tensor([0, last_column] * 2)
-    sums = fixed_order_sums(a[rows].numpy(), b[:, columns].t().numpy())
+    start = None if addend is None else addend[rows, columns].numpy()
+    sums = fixed_order_sums(a[rows].numpy(), b[:, columns].t().numpy(), chain, start)
     return torch.equal(result[rows, columns], torch.from_numpy(sums))
 
 

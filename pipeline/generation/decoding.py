@@ -74,7 +74,7 @@ def generate(
         for i, ids in enumerate(prefixes):
             draws = torch.rand(length, generator=seeds.generator(seed, "sample", i))
             uniforms[len(ids) : len(ids) + length, i] = draws
-    uniforms = uniforms.to(device)
+    uniforms_of_steps = uniforms.to(device).unbind()
     with torch.inference_mode():
         stepper = Stepper(model, streams)
         text = [padded[0]]
@@ -82,7 +82,7 @@ def generate(
             logits = stepper(text[-1])
             if banned is not None:
                 logits[:, banned] = -torch.inf
-            chosen = choose(logits, decoding, uniforms[step])
+            chosen = choose(logits, decoding, uniforms_of_steps[step])
             text.append(torch.where(is_given[step], padded[step], chosen) if step < longest else chosen)
         rows = torch.stack(text, 1).tolist()
     return [row[len(ids) : len(ids) + length] for row, ids in zip(rows, prefixes, strict=True)]

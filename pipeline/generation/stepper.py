@@ -30,14 +30,12 @@ class Stepper:
         zero = first.bias.new_zeros(streams, model.config.hidden_size)
         self._states: list[State] = [(zero,) * model.cell.states for _ in layers]
         self._steps = [layer.step for layer in layers]
-        self._widths = [layer.recurrent.shape[1] for layer in layers]
-        self._recurrent = [zero.new_zeros(streams, width) for width in self._widths]
-        self._biases = [*(layer.bias for layer in others), decoder.bias]
         readers = [*(layer.inputs for layer in others), decoder.weight.t()]
-        self._products = [
-            multiplier(zero, torch.cat([layer.recurrent, reader], 1))
-            for layer, reader in zip(layers, readers, strict=True)
-        ]
+        pairs = [(layer.recurrent, reader) for layer, reader in zip(layers, readers, strict=True)]
+        self._products = [multiplier(zero, torch.cat(pair, 1)) for pair in pairs]
+        self._widths = [(recurrent.shape[1], reader.shape[1]) for recurrent, reader in pairs]
+        self._recurrent = [zero.new_zeros(streams, width) for width, _ in self._widths]
+        self._biases = [*(layer.bias for layer in others), decoder.bias]
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Logits ``(streams, vocab_size)`` of the characters after ``ids`` ``(streams,)``."""
@@ -45,8 +43,6 @@ class Stepper:
         for index, step in enumerate(self._steps):
             state = step(x, self._recurrent[index], self._states[index])
             self._states[index] = state
-            both = self._products[index](state[0])
-            width = self._widths[index]
-            self._recurrent[index] = both[:, :width]
-            x = both[:, width:] + self._biases[index]
+            self._recurrent[index], x = self._products[index](state[0]).split(self._widths[index], 1)
+            x = x + self._biases[index]
         return x

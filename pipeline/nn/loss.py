@@ -31,11 +31,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
         rows = max(1, CHUNK_LOGITS // len(weight))
-        grad_x, grad_weight, grad_bias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
+        grads_x, grad_weight, grad_bias = [], torch.zeros_like(weight), torch.zeros_like(bias)
         total = x.new_zeros((), dtype=torch.float64)
-        for x_rows, labels_rows, grad_rows in zip(
-            x.split(rows), labels.split(rows), grad_x.split(rows), strict=True
-        ):
+        for x_rows, labels_rows in zip(x.split(rows), labels.split(rows), strict=True):
             p = product(x_rows, weight.t()).add_(bias)
             at = labels_rows.unsqueeze(1)
             missing = p.amax(1) - p.gather(1, at).squeeze(1)
@@ -44,9 +42,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
             # some to spare.
             total += (missing.double() - p.amax(1).double().log()).sum()
             p.scatter_add_(1, at, p.new_full((), -1).expand(at.shape))
-            grad_rows.copy_(product(p, weight))
+            grads_x.append(product(p, weight))
             grad_weight.add_(product(p.t(), x_rows))
             grad_bias.add_(p.sum(0))
+        grad_x = grads_x[0] if len(grads_x) == 1 else torch.cat(grads_x)
         ctx.save_for_backward(grad_x, grad_weight, grad_bias)
         ctx.count = max(len(x), 1)
         return (total / len(x)).to(x.dtype)

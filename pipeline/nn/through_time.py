@@ -11,33 +11,34 @@ a gate before its nonlinearity. All sequences are ``(num_steps, batch_size, ...)
 supported.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from pipeline.arithmetic.products import adder, product
+from pipeline.arithmetic.libraries import Multiply
+from pipeline.arithmetic.products import multiplier, product
 
 SMALL_PRODUCT = 1 << 22
 """Matrix products with fewer multiplications than this are not worth rounding to bfloat16."""
 
 
 @contextmanager
-def step_products(h: Tensor, w: Tensor) -> Iterator[Callable[[Tensor, Tensor], Tensor]]:
-    """Yield a function ``add(out, h)`` that adds the product of a time step, ``h W``, to ``out``, in place.
+def step_products(h: Tensor, w: Tensor) -> Iterator[Multiply]:
+    """Yield the function that computes the product of a time step, ``h W``.
 
     Small products have full precision in the block. Rounding small operands takes longer than it saves:
     ``medium`` would be both slower and less exact.
     """
     precision = torch.get_float32_matmul_precision()
     if precision == "highest" or len(h) * w.numel() > SMALL_PRODUCT:
-        yield adder(h, w)
+        yield multiplier(h, w)
         return
     torch.set_float32_matmul_precision("highest")
     try:
-        yield adder(h, w)
+        yield multiplier(h, w)
     finally:
         torch.set_float32_matmul_precision(precision)
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from pipeline.arithmetic.fixed_order import BLOCK, fixed_order_sums, fused_multiply_add
+from pipeline.arithmetic.fixed_order import CHAIN, fixed_order_sums, fused_multiply_add
 
 ONE = np.float32(1)
 TINY = np.float32(2**-24)
@@ -35,6 +35,6 @@ def test_terms_are_added_in_order_and_each_block_on_its_own() -> None:
     # Alone, a tiny term is lost beside 1; two of them are not.
     row = np.array([[1, TINY, TINY], [TINY, TINY, 1]], np.float32)
     assert fixed_order_sums(row, np.ones_like(row)).tolist() == [1, 1 + 2**-23]
-    two_blocks = np.zeros((1, BLOCK + 2), np.float32)
-    two_blocks[0, 0], two_blocks[0, BLOCK:] = ONE, TINY
+    two_blocks = np.zeros((1, CHAIN + 2), np.float32)
+    two_blocks[0, 0], two_blocks[0, CHAIN:] = ONE, TINY
     assert fixed_order_sums(two_blocks, np.ones_like(two_blocks)).tolist() == [1 + 2**-23]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from pipeline.arithmetic import libraries
-from pipeline.arithmetic.fixed_order import fixed_order_sums
-from pipeline.arithmetic.libraries import Multiply
+from pipeline.arithmetic.fixed_order import CHAIN, fixed_order_sums
+from pipeline.arithmetic.libraries import FEW_ROWS, Multiply
 from pipeline.arithmetic.products import (
-    adder,
+    STEP_CHAIN,
     fix_order,
     leave_order,
     linear,
@@ -24,7 +24,7 @@ ON_X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the order is
 
 SHAPES = [
     *((2, 3, 2), (1, 5, 1), (1, 300, 70), (3, 300, 200), (1, 2000, 97), (70, 300, 1)),
-    *((32, 256, 256), (7, 3000, 13), (65, 1024, 33)),
+    *((32, 256, 256), (8, 200, 70), (16, 128, 96), (5, 1100, 60), (7, 3000, 13), (65, 1024, 33)),
 ]
 """Rows, terms, columns."""
 
@@ -44,12 +44,13 @@ def layouts(rows: int, columns: int) -> list[Tensor]:
     return [matrix, matrix.t().contiguous().t(), wide[:, 2 : columns + 2]]
 
 
-def defined(a: Tensor, b: Tensor) -> Tensor:
+def defined(a: Tensor, b: Tensor, chain: int = CHAIN, addend: Tensor | None = None) -> Tensor:
     rows, columns = (
         index.flatten()
         for index in torch.meshgrid(torch.arange(len(a)), torch.arange(b.shape[1]), indexing="ij")
     )
-    sums = fixed_order_sums(a[rows].numpy(), b.t()[columns].numpy())
+    start = None if addend is None else addend[rows, columns].numpy()
+    sums = fixed_order_sums(a[rows].numpy(), b.t()[columns].numpy(), chain, start)
     return torch.from_numpy(sums).view(len(a), b.shape[1])
 
 
@@ -59,9 +60,9 @@ def defined(a: Tensor, b: Tensor) -> Tensor:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_entry_has_the_bits_of_the_definition(shape: tuple[int, int, int], threads: int) -> None:
     rows, terms, columns = shape
+    chain = STEP_CHAIN if rows > FEW_ROWS and terms <= 2 * STEP_CHAIN else CHAIN
     torch.set_num_threads(threads)
     expected: Tensor | None = None
-    added = torch.randn(rows, columns)
     torch.manual_seed(1)
     for a in layouts(rows, terms):
         torch.manual_seed(2)
@@ -69,8 +70,12 @@ def test_every_entry_has_the_bits_of_the_definition(shape: tuple[int, int, int],
             torch.manual_seed(1)
             expected = defined(a, b) if expected is None else expected
             assert torch.equal(product(a, b), expected)
-            assert torch.equal(multiplier(a, b)(a), expected)
-            assert torch.equal(adder(a, b)(added.clone(), a), added + expected)
+            multiply = multiplier(a, b)
+            assert torch.equal(multiply(a), defined(a, b, chain))
+            for out in layouts(rows, columns)[::2]:  # rows are contiguous
+                sums = defined(a, b, chain, out)
+                assert torch.equal(multiply(a, out), sums)
+                assert torch.equal(out, sums)
     assert order_is_fixed()
 
 
@@ -96,7 +101,7 @@ def test_a_library_with_another_order_is_not_used_where_another_has_the_right_on
 ) -> None:
     def with_other_bits(a: Tensor, b: Tensor) -> Multiply:
         multiply = libraries.onednn(a, b)
-        return lambda a: torch.nextafter(multiply(a), torch.tensor(torch.inf))
+        return lambda a, out=None: torch.nextafter(multiply(a, out), torch.tensor(torch.inf))
 
     for name in ("pytorch", "pytorch_contiguous", "fbgemm"):
         monkeypatch.setattr(libraries, name, with_other_bits)
@@ -110,7 +115,10 @@ def test_a_library_with_another_order_is_not_used_where_another_has_the_right_on
 def test_a_processor_with_an_order_of_its_own_is_found_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(libraries, "onednn", lambda _, b: lambda a: (a.double() @ b.double()).float())
+    def by_float64(_: Tensor, b: Tensor) -> Multiply:
+        return lambda a, _=None: (a.double() @ b.double()).float()
+
+    monkeypatch.setattr(libraries, "onednn", by_float64)
     product(torch.randn(70, 400), torch.randn(400, 80))
     product(torch.randn(71, 400), torch.randn(400, 80))
     assert not order_is_fixed()

@@ -63,9 +63,9 @@ class _GRU(torch.autograd.Function):
             strict=True,
         )
         h = h0
-        with step_products(h0, w.t()) as add:
+        with step_products(h0, w.t()) as multiply:
             for a_t, rz_t, z_t, r_t, m_t, n_t, h_t in steps:
-                add(a_t, h)
+                multiply(h, out=a_t)
                 rz_t.sigmoid_()
                 tanh_(n_t.addcmul_(r_t, m_t))
                 torch.lerp(n_t, h, z_t, out=h_t)
@@ -80,24 +80,25 @@ class _GRU(torch.autograd.Function):
         steps, batch, hidden = n.shape
         r, z, m = gates.split(hidden, -1)
         h_previous = states[:-1]
-        # Factors of dh in [da_n, da_r, da_z, dm], for all steps at once.
-        da = gates.new_empty(steps, batch, 4, hidden)
-        by_n, by_r, by_z, by_m = da.unbind(2)
-        torch.addcmul(slope := tanh_slope(n), slope, z, value=-1, out=by_n)
-        torch.mul(by_n, r, out=by_m)
-        torch.mul(sigmoid_slope(r).mul_(m), by_n, out=by_r)
+        # Factors of dh in da_n and [da_r, da_z, dm], for all steps at once.
+        da_n, da_h = torch.empty_like(n), gates.new_empty(steps, batch, 3, hidden)
+        by_r, by_z, by_m = da_h.unbind(2)
+        torch.addcmul(slope := tanh_slope(n), slope, z, value=-1, out=da_n)
+        torch.mul(da_n, r, out=by_m)
+        torch.mul(sigmoid_slope(r).mul_(m), da_n, out=by_r)
         torch.mul(sigmoid_slope(z), torch.sub(h_previous, n, out=slope), out=by_z)
-        da_h = da[:, :, 1:].flatten(2)
+        flat = da_h.flatten(2)
         grad_h0, pairs = state_gradients(grad_output)
-        backwards = (reversed(t.unbind()) for t in (da, da_h, z))
-        with step_products(da_h[0], w) as add:
-            for da_t, da_h_t, z_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
-                da_t.mul_(dh_t.unsqueeze(1))
-                add(dh_before.addcmul_(dh_t, z_t), da_h_t)
-        grad_x = torch.cat([da_h[..., : 2 * hidden], by_n], -1)
-        sum_n, *sums = da.sum((0, 1)).unbind()
-        grad_b_x, grad_b_h = torch.cat([*sums[:2], sum_n]), torch.cat(sums)
-        return grad_x, grad_h0, recurrent_weight_gradient(da_h, h_previous), grad_b_x, grad_b_h
+        backwards = (reversed(t.unbind()) for t in (da_n, da_h, flat, z))
+        with step_products(flat[0], w) as multiply:
+            for da_n_t, da_h_t, flat_t, z_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
+                da_n_t.mul_(dh_t)
+                da_h_t.mul_(dh_t.unsqueeze(1))
+                multiply(flat_t, out=dh_before.addcmul_(dh_t, z_t))
+        grad_x = torch.cat([flat[..., : 2 * hidden], da_n], -1)
+        sum_n, sums = da_n.sum((0, 1)), flat.sum((0, 1))
+        grad_b_x = torch.cat([sums[: 2 * hidden], sum_n])
+        return grad_x, grad_h0, recurrent_weight_gradient(flat, h_previous), grad_b_x, sums
 
 
 def _fused(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:

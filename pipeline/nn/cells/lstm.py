@@ -57,9 +57,9 @@ class _LSTM(torch.autograd.Function):
             strict=True,
         )
         h, c = h0, c0
-        with step_products(h0, w.t()) as add:
+        with step_products(h0, w.t()) as multiply:
             for a_t, if_t, i_t, f_t, g_t, o_t, c_t, tanh_t, h_t in steps:
-                add(a_t, h)
+                multiply(h, out=a_t)
                 if_t.sigmoid_()
                 tanh_(g_t)
                 o_t.sigmoid_()
@@ -87,13 +87,13 @@ class _LSTM(torch.autograd.Function):
         dc = grad_c.clone()
         grad_h0, pairs = state_gradients(grad_output)
         backwards = (reversed(t.unbind()) for t in (da[:, :, :3], da[:, :, 3], da_h, dc_by_dh, f))
-        with step_products(da_h[0], w) as add:
+        with step_products(da_h[0], w) as multiply:
             for ifg_t, o_t, da_t, dc_by_dh_t, f_t, (dh_t, dh_before) in zip(*backwards, pairs, strict=True):
                 dc.addcmul_(dh_t, dc_by_dh_t)
                 ifg_t.mul_(dc.unsqueeze(1))
                 o_t.mul_(dh_t)
                 dc.mul_(f_t)
-                add(dh_before, da_t)
+                multiply(da_t, out=dh_before)
         return da_h, grad_h0, dc, recurrent_weight_gradient(da_h, states[:-1]), da_h.sum((0, 1))
 
 

@@ -40,9 +40,9 @@ class _RNN(torch.autograd.Function):
         states, output = state_sequence(h0, len(x))
         torch.add(x, b, out=output)
         h = h0
-        with step_products(h0, w.t()) as add:
+        with step_products(h0, w.t()) as multiply:
             for h_t in output.unbind():
-                add(h_t, h)
+                multiply(h, out=h_t)
                 h_t.relu_() if relu else tanh_(h_t)
                 h = h_t
         ctx.save_for_backward(states, w)
@@ -56,10 +56,10 @@ class _RNN(torch.autograd.Function):
         h_previous, output = states[:-1], states[1:]
         da = (output > 0).to(output.dtype) if ctx.relu else tanh_slope(output)
         grad_h0, pairs = state_gradients(grad_output)
-        with step_products(grad_h0, w) as add:
+        with step_products(grad_h0, w) as multiply:
             for da_t, (dh_t, dh_before) in zip(reversed(da.unbind()), pairs, strict=True):
                 da_t.mul_(dh_t)
-                add(dh_before, da_t)
+                multiply(da_t, out=dh_before)
         return da, grad_h0, recurrent_weight_gradient(da, h_previous), da.sum((0, 1)), None
 
 
