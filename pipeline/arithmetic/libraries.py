@@ -50,6 +50,11 @@ def onednn(a: Tensor, b: Tensor) -> Multiply:
     return _onednn_of_weight((b if b.is_contiguous() or b.t().is_contiguous() else b.contiguous()).t())
 
 
+def onednn_copied(_: Tensor, b: Tensor) -> Multiply:
+    """oneDNN, with ``b`` in the layout of the weights of linear layers."""
+    return _onednn_of_weight(b.t().contiguous())
+
+
 def onednn_packed(a: Tensor, b: Tensor) -> Multiply:
     """oneDNN, with ``b`` in its own format, which takes as long as some products."""
     return _onednn_of_weight(torch.ops.mkldnn._reorder_linear_weight(b.t().contiguous(), len(a)))

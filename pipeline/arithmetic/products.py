@@ -12,7 +12,8 @@ whole of MKL's result with a library that has passed. The fastest one that passe
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -61,16 +62,19 @@ class FixedOrder:
         def result_of(library: Library) -> Tensor:
             return library(a, b)(a, None if out is None else out.clone())
 
-        results = {library: result_of(library) for library in _portable(a, b, often, chain)}
-        passed = [library for library, result in results.items() if _is_fixed_order(result, a, b, chain, out)]
         theirs = _pytorch(often)
-        if not passed:
-            leave_order("this processor adds up products in an order of its own")
-            return theirs
-        expected = results[passed[0]]
-        if expected.numel() >= COMPARED_ENTRIES and torch.equal(result_of(theirs), expected):
-            passed.append(theirs)
-        return _fastest(passed, a, b, often)
+        for candidates in _portable(a, b, often, chain):
+            results = {library: result_of(library) for library in candidates}
+            passed = [
+                library for library, result in results.items() if _is_fixed_order(result, a, b, chain, out)
+            ]
+            if passed:
+                expected = results[passed[0]]
+                if expected.numel() >= COMPARED_ENTRIES and torch.equal(result_of(theirs), expected):
+                    passed.append(theirs)
+                return _fastest(passed, a, b, often)
+        leave_order("this processor adds up products in an order of its own")
+        return theirs
 
 
 _fixed_order: FixedOrder | None = None
@@ -122,8 +126,8 @@ def _chain(a: Tensor, often: bool) -> int:
     return STEP_CHAIN if is_step else CHAIN
 
 
-def _portable(a: Tensor, b: Tensor, often: bool, chain: int) -> list[Library]:
-    """Libraries that have the fixed order, as far as we know."""
+def _portable(a: Tensor, b: Tensor, often: bool, chain: int) -> Iterator[list[Library]]:
+    """Libraries that have the fixed order on the processors that we know, then slower ones, for others."""
     found: list[Library] = []
     if len(a) == 1 or b.shape[1] == 1:
         found.append(libraries.onednn_padded)
@@ -131,10 +135,14 @@ def _portable(a: Tensor, b: Tensor, often: bool, chain: int) -> list[Library]:
         found.append(libraries.onednn_packed if often else libraries.onednn)
     if often and len(a) <= libraries.FEW_ROWS:
         found.append(libraries.fbgemm)
+    in_chains = partial(libraries.in_chains, chain=chain)
     if often and chain < a.shape[1]:
-        found.append(libraries.pytorch_contiguous)
-        return [libraries.in_chains(library, chain) for library in found]
-    return found
+        yield [in_chains(library) for library in (*found, libraries.pytorch_contiguous)]
+    else:
+        yield found
+    others: list[Library] = [libraries.onednn_padded, libraries.onednn_copied]
+    yield others
+    yield [in_chains(library) for library in (*others, libraries.pytorch_contiguous)]
 
 
 class _Linear(torch.autograd.Function):

@@ -111,6 +111,20 @@ def test_a_library_with_another_order_is_not_used_where_another_has_the_right_on
     assert order_is_fixed()
 
 
+@ON_X86
+@pytest.mark.usefixtures("_fixed")
+def test_slower_libraries_step_in_on_processors_that_we_do_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_one_chain(a: Tensor, b: Tensor) -> Multiply:
+        multiply = libraries.onednn(a, b)
+        return lambda a, out=None: multiply(a, out) + (a.shape[1] > CHAIN)
+
+    for name in ("onednn_packed", "onednn_copied"):
+        monkeypatch.setattr(libraries, name, in_one_chain)
+    a, b = torch.randn(8, 1100), torch.randn(1100, 80)
+    assert torch.equal(multiplier(a, b)(a), defined(a, b))
+    assert order_is_fixed()
+
+
 @pytest.mark.usefixtures("_fixed")
 def test_a_processor_with_an_order_of_its_own_is_found_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -118,7 +132,8 @@ def test_a_processor_with_an_order_of_its_own_is_found_out(
     def by_float64(_: Tensor, b: Tensor) -> Multiply:
         return lambda a, _=None: (a.double() @ b.double()).float()
 
-    monkeypatch.setattr(libraries, "onednn", by_float64)
+    for name in ("onednn", "onednn_copied", "pytorch_contiguous"):
+        monkeypatch.setattr(libraries, name, by_float64)
     product(torch.randn(70, 400), torch.randn(400, 80))
     product(torch.randn(71, 400), torch.randn(400, 80))
     assert not order_is_fixed()
