@@ -15,6 +15,7 @@ import torch
 
 from benchmarks import machine, setups
 from benchmarks.figures import FIGURES, Figure, print_peak, set_up_ours
+from benchmarks.processes import measured_by
 from benchmarks.textbook_side import TextbookSide
 from pipeline.artifacts import write_json, write_text
 from pipeline.errors import RefrainError
@@ -69,7 +70,7 @@ def write_results(figures: list[Figure]) -> None:
     write_text(setups.FOLDER / "README.md", page)
 
 
-def main(names: list[str], peak_of: str | None) -> None:
+def main(names: list[str], measure: str | None, peak_of: str | None) -> None:
     """Measure and print; write if everything was measured."""
     unknown = [name for name in names if name not in FIGURES]
     if unknown:
@@ -78,18 +79,23 @@ def main(names: list[str], peak_of: str | None) -> None:
     if peak_of:
         print_peak(peak_of)
         return
+    if measure:
+        with TextbookSide() as theirs:
+            print(json.dumps(asdict(FIGURES[measure](theirs))))
+        return
     figures = []
-    with TextbookSide() as theirs:
-        for name in names or FIGURES:
-            set_up_ours("highest")
-            figures.append(FIGURES[name](theirs))
-            print(figures_table(figures[-1:]).splitlines()[-1], flush=True)
+    for name in names or FIGURES:
+        # In a process of its own, because precisions differ in settings that last as long as a process.
+        figures.append(Figure(**measured_by("-m", "benchmarks.bench", "--measure", name)))
+        print(figures_table(figures[-1:]).splitlines()[-1], flush=True)
     if not names:
+        set_up_ours("highest")
         write_results(figures)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(FIGURES)} (all)")
+    parser.add_argument("--measure", choices=FIGURES, help=argparse.SUPPRESS)
     parser.add_argument("--peak-of", choices=["textbook", "refrain"], help=argparse.SUPPRESS)
     run_program(main, parser)

@@ -76,6 +76,7 @@ def time_to_perplexity(theirs: TextbookSide, target: float, bar: float) -> Figur
 
 def generation(theirs: TextbookSide, cell: str, streams: int, bar: float) -> Figure:
     """Greedy characters per second; the textbook's loop has one stream."""
+    set_up_ours("highest")
     _, model = setups.same_models(cell, setups.VOCABULARY)
     prefixes = [[stream % setups.VOCABULARY] for stream in range(streams)]
 

@@ -49,7 +49,7 @@ def free_memory_of(device: torch.device) -> int:
 
 
 def set_up(device: torch.device, threads: int | None, precision: str, hidden_size: int) -> None:
-    """Set everything that the last bits of a result depend on: threads, precision, deterministic algorithms.
+    """Set what the last bits of a result may depend on: threads, precision, deterministic algorithms.
 
     ``threads`` is the number of CPU threads; None means one per core. A model with a small ``hidden_size``
     gets fewer, so that each thread has at least ``COLUMNS_A_THREAD`` columns. ``precision`` is passed to
@@ -86,7 +86,8 @@ def _first_calls_on_one_thread() -> None:
     them may get low-accuracy code. That happened in 4 of 100 processes (pytorch/pytorch#188792).
     """
     for function in (torch.exp, torch.log, torch.sqrt, torch.tanh):
-        function(torch.ones(1))
+        for dtype in (torch.float32, torch.float64):
+            function(torch.ones(1, dtype=dtype))
 
 
 def _keep_freed_memory() -> None:

@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 def stage_lock(stage: str) -> Iterator[None]:
     """Hold the lock of a stage of this folder (``train@gru``). Waits while another process holds it.
 
-    The system releases the lock when the process ends, however it ends.
+    The system releases the lock when the process ends, however it ends. The ranks of a training hold none:
+    they end with the process that started them.
     """
     CHECKPOINTS.mkdir(exist_ok=True)
     path = CHECKPOINTS / f"{quote(stage, safe='@')}.lock"

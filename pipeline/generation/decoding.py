@@ -34,10 +34,15 @@ def probabilities(logits: Tensor, decoding: Decoding) -> Tensor:
     if decoding.top_k is not None:
         ranked[:, decoding.top_k :] = 0
     if decoding.top_p is not None and nucleus:
-        ranked /= ranked.sum(-1, keepdim=True)
+        ranked /= _sums(ranked)
         ranked[ranked.cumsum(-1) - ranked >= decoding.top_p] = 0
     kept = p.new_zeros(p.shape).scatter_(-1, order, ranked)
-    return kept / kept.sum(-1, keepdim=True)
+    return kept / _sums(kept)
+
+
+def _sums(p: Tensor) -> Tensor:
+    # The order in which sum() adds up a single row depends on the number of threads.
+    return p.cumsum(-1)[:, -1:]
 
 
 def choose(logits: Tensor, decoding: Decoding, uniforms: Tensor) -> Tensor:

@@ -32,7 +32,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
         rows = max(1, CHUNK_LOGITS // len(weight))
         grads_x, grad_weight, grad_bias = [], torch.zeros_like(weight), torch.zeros_like(bias)
-        total = x.new_zeros((), dtype=torch.float64)
+        wide = x.dtype if x.device.type == "mps" else torch.float64  # MPS has no float64
+        total = x.new_zeros((), dtype=wide)
         for x_rows, labels_rows in zip(x.split(rows), labels.split(rows), strict=True):
             p = product(x_rows, weight.t()).add_(bias)
             at = labels_rows.unsqueeze(1)
@@ -40,7 +41,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             torch.softmax(p, 1, out=p)
             # The largest p is 1 / sum(exp(...)). Processors differ in a logarithm's last bits; float64 has
             # some to spare.
-            total += (missing.double() - p.amax(1).double().log()).sum()
+            total += (missing.to(wide) - p.amax(1).to(wide).log()).sum()
             p.scatter_add_(1, at, p.new_full((), -1).expand(at.shape))
             grads_x.append(product(p, weight))
             grad_weight.add_(product(p.t(), x_rows))

@@ -68,9 +68,9 @@ def recurrent_weight_gradient(da: Tensor, h_previous: Tensor) -> Tensor:
     return product(da.flatten(0, 1).t(), h_previous.flatten(0, 1))
 
 
-def tanh_slope(y: Tensor, out: Tensor | None = None) -> Tensor:
+def tanh_slope(y: Tensor) -> Tensor:
     """The derivative of tanh, given its value ``y``: ``1 - y^2``."""
-    return torch.addcmul(y.new_ones(()), y, y, value=-1, out=out)
+    return torch.addcmul(y.new_ones(()), y, y, value=-1)
 
 
 def sigmoid_slope(y: Tensor) -> Tensor:

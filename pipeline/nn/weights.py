@@ -63,7 +63,7 @@ def save_model(
 
 def describe_model(path: Path) -> dict[str, Any]:
     """A model's name (``model``), its ``config`` and ``vocab_sha256``, the type of ``device`` and the
-    ``precision`` that it was trained with, and the ``sha256`` of its weights.
+    ``precision`` that it was trained with, what it was ``computed_by``, and the ``sha256`` of its weights.
 
     Raises :class:`RefrainError` if the file is missing or damaged.
     """

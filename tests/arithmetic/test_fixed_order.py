@@ -31,10 +31,10 @@ def test_a_fused_multiply_add_rounds_once() -> None:
     assert fused_multiply_add(a, b, c).tolist() == [float(rounded(value)) for value in exact]
 
 
-def test_terms_are_added_in_order_and_each_block_on_its_own() -> None:
+def test_terms_are_added_in_order_and_each_chain_on_its_own() -> None:
     # Alone, a tiny term is lost beside 1; two of them are not.
     row = np.array([[1, TINY, TINY], [TINY, TINY, 1]], np.float32)
     assert fixed_order_sums(row, np.ones_like(row)).tolist() == [1, 1 + 2**-23]
-    two_blocks = np.zeros((1, CHAIN + 2), np.float32)
-    two_blocks[0, 0], two_blocks[0, CHAIN:] = ONE, TINY
-    assert fixed_order_sums(two_blocks, np.ones_like(two_blocks)).tolist() == [1 + 2**-23]
+    two_chains = np.zeros((1, CHAIN + 2), np.float32)
+    two_chains[0, 0], two_chains[0, CHAIN:] = ONE, TINY
+    assert fixed_order_sums(two_chains, np.ones_like(two_chains)).tolist() == [1 + 2**-23]

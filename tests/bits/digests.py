@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pipeline.arithmetic.products import order_is_fixed
 from pipeline.device import set_up
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.params.runtime import RuntimeParams
@@ -80,6 +81,7 @@ def main(threads: int, folder: Path) -> None:
         print(name, found, flush=True)
     for name, found in pipeline_artifacts(folder):
         print(name, found, flush=True)
+    assert order_is_fixed()
 
 
 if __name__ == "__main__":

@@ -11,14 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.arithmetic.activations import tanh
+from pipeline.arithmetic.activations import sigmoid, sigmoid_, tanh, tanh_
 from pipeline.arithmetic.products import multiplier, product
 from pipeline.arithmetic.rounding import six_digits
-from pipeline.nn.loss import linear_cross_entropy
+from pipeline.generation.decoding import Decoding, choose, probabilities
+from pipeline.nn.loss import linear_cross_entropy, perplexity_of
 from pipeline.params.train import TrainParams
-from pipeline.training.optim import Optimizer
+from pipeline.training.optim import Optimizer, learning_rate_at
 
 Results = tuple[Tensor, ...]
+
+COSINE = TrainParams(schedule="cosine", warmup_steps=9)
 
 SHAPES = [
     *((2, 3, 2), (1, 40, 70), (3, 256, 900), (1, 1100, 33), (70, 40, 1)),
@@ -72,8 +75,9 @@ OPERATIONS: dict[str, Callable[[], Results]] = {
     "product": lambda: products(False, False),
     "product of a transposed": lambda: products(True, False),
     "product with b transposed": lambda: products(False, True),
-    "tanh": lambda: (tanh(x()), tanh(x() * 1e-3), tanh(x() * 30)),
-    "sigmoid": lambda: (torch.sigmoid(x() * 10),),
+    "tanh": lambda: (tanh(x()), tanh(x() * 1e-3), tanh(x() * 30), tanh_(x(100_003))),
+    "sigmoid": lambda: (sigmoid(x() * 10), sigmoid_(x(7)), sigmoid_(x(100_003))),
+    "sigmoid of a part": lambda: (sigmoid_(x(50, 2100)[:, :1400]), sigmoid_(x(9, 99)[:, :66])),
     "relu": lambda: (torch.relu(x()),),
     "addcmul": lambda: (torch.addcmul(x(), x(), x()), torch.addcmul(x(), x(), x(), value=-1)),
     "lerp": lambda: (torch.lerp(x(), x(), torch.rand(37, 301)),),
@@ -82,6 +86,11 @@ OPERATIONS: dict[str, Callable[[], Results]] = {
     "linear cross-entropy": loss,
     "largest of a row": lambda: (x().amax(1),),
     "sum over rows": lambda: (x().sum(0), x(9, 11, 4, 33).sum((0, 1))),
+    "probabilities": lambda: (
+        probabilities(x(3, 301), Decoding(0.8, top_k=50, top_p=0.9)),
+        probabilities(x(1, 40_003), Decoding(0.8, top_p=0.9)),
+    ),
+    "choice": lambda: (choose(x(3, 301), Decoding(0.8), torch.rand(3)),),
     "cumulative sum": lambda: (torch.rand(37, 301).cumsum(-1),),
     "sort": lambda: x().sort(stable=True, dim=-1, descending=True),
     "global norm": lambda: (nn.utils.get_total_norm([x(), x(100_003)]),),
@@ -92,5 +101,6 @@ OPERATIONS: dict[str, Callable[[], Results]] = {
     "normal": lambda: (torch.empty(37, 301).normal_(std=0.01), torch.empty(7).normal_()),
     "permutation": lambda: (torch.randperm(1001),),
     "logarithm in six digits": lambda: rounded(np.log(np.linspace(0.001, 9, 1001))),
-    "exponential in six digits": lambda: rounded(np.exp(np.linspace(-9, 9, 1001))),
+    "perplexity in six digits": lambda: rounded(np.array([perplexity_of(n / 9) for n in range(99)])),
+    "cosine schedule": lambda: (torch.tensor([learning_rate_at(COSINE, n, 99) for n in range(99)]),),
 }

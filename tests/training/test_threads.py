@@ -10,7 +10,7 @@ import torch
 
 from tests.support.project import ROOT
 
-SIZES = [(64, 1, 16, 35), (100, 2, 7, 13), (37, 1, 33, 9)]
+SIZES = [(64, 1, 16, 35), (100, 2, 7, 13), (37, 1, 33, 9), (700, 1, 50, 5)]
 """hidden_size, num_layers, batch_size, num_steps: round ones, and ones that fit no vector register."""
 
 TRAIN = """

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pipeline.arithmetic.activations import tanh, tanh_
+from pipeline.arithmetic.activations import sigmoid, sigmoid_, tanh, tanh_
 from pipeline.arithmetic.products import linear
 from pipeline.nn.cell import Cell, State, Stepwise, Weights
 from pipeline.nn.through_time import (
@@ -28,8 +28,8 @@ def gru_equations(x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) -
     (h,) = state
     x_r, x_z, x_n = x.chunk(3, dim=-1)
     h_r, h_z, h_n = linear(h, weight_hh, bias_hh).chunk(3, dim=-1)
-    reset = torch.sigmoid(x_r + h_r)
-    update = torch.sigmoid(x_z + h_z)
+    reset = sigmoid(x_r + h_r)
+    update = sigmoid(x_z + h_z)
     new = tanh(x_n + reset * h_n)
     return ((1 - update) * new + update * h,)
 
@@ -66,7 +66,7 @@ class _GRU(torch.autograd.Function):
         with step_products(h0, w.t()) as multiply:
             for a_t, rz_t, z_t, r_t, m_t, n_t, h_t in steps:
                 multiply(h, out=a_t)
-                rz_t.sigmoid_()
+                sigmoid_(rz_t)
                 tanh_(n_t.addcmul_(r_t, m_t))
                 torch.lerp(n_t, h, z_t, out=h_t)
                 h = h_t
@@ -123,7 +123,7 @@ def _step(x: Tensor, recurrent: Tensor, state: State) -> State:
     (h,) = state
     hidden = h.shape[1]
     a = recurrent + x[:, : 3 * hidden]
-    r, z = a[:, : 2 * hidden].sigmoid_().chunk(2, 1)
+    r, z = sigmoid_(a[:, : 2 * hidden]).chunk(2, 1)
     n = tanh_(torch.addcmul(x[:, 3 * hidden :], r, a[:, 2 * hidden :]))
     return (torch.lerp(n, h, z),)
 

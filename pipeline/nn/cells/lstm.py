@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pipeline.arithmetic.activations import tanh, tanh_
+from pipeline.arithmetic.activations import sigmoid, sigmoid_, tanh, tanh_
 from pipeline.arithmetic.products import linear
 from pipeline.nn.cell import Cell, State, Weights, stepwise_of_one_product
 from pipeline.nn.through_time import (
@@ -24,8 +24,8 @@ def lstm_equations(x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor) 
     """Gates in the order input, forget, cell, output: ``c' = f * c + i * g``, ``h' = o * tanh(c')``."""
     h, c = state
     i, f, g, o = (x + linear(h, weight_hh, bias_hh)).chunk(4, dim=-1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * tanh(g)
-    return (torch.sigmoid(o) * tanh(c), c)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return (sigmoid(o) * tanh(c), c)
 
 
 class _LSTM(torch.autograd.Function):
@@ -60,9 +60,9 @@ class _LSTM(torch.autograd.Function):
         with step_products(h0, w.t()) as multiply:
             for a_t, if_t, i_t, f_t, g_t, o_t, c_t, tanh_t, h_t in steps:
                 multiply(h, out=a_t)
-                if_t.sigmoid_()
+                sigmoid_(if_t)
                 tanh_(g_t)
-                o_t.sigmoid_()
+                sigmoid_(o_t)
                 torch.mul(f_t, c, out=c_t).addcmul_(i_t, g_t)
                 torch.mul(o_t, tanh_(tanh_t.copy_(c_t)), out=h_t)
                 h, c = h_t, c_t
@@ -106,10 +106,10 @@ def _step(x: Tensor, recurrent: Tensor, state: State) -> State:
     h, c = state
     hidden = h.shape[1]
     a = x + recurrent
-    i, f = a[:, : 2 * hidden].sigmoid_().chunk(2, 1)
+    i, f = sigmoid_(a[:, : 2 * hidden]).chunk(2, 1)
     g, o = a[:, 2 * hidden :].chunk(2, 1)
     c = torch.mul(f, c).addcmul_(i, tanh_(g))
-    return (tanh(c).mul_(o.sigmoid_()), c)
+    return (tanh_(c.clone()).mul_(sigmoid_(o)), c)
 
 
 LSTM = Cell(
