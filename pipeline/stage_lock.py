@@ -9,11 +9,13 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
-from pipeline.artifacts import CHECKPOINTS
-
 log = logging.getLogger(__name__)
+
+FOLDER = Path(".dvc/tmp")
+"""DVC's own folder for locks."""
 
 
 @contextmanager
@@ -23,9 +25,11 @@ def stage_lock(stage: str) -> Iterator[None]:
     The system releases the lock when the process ends, however it ends. The ranks of a training hold none:
     they end with the process that started them.
     """
-    CHECKPOINTS.mkdir(exist_ok=True)
-    path = CHECKPOINTS / f"{quote(stage, safe='@')}.lock"
-    with path.open("a+") as file:
+    if not FOLDER.parent.is_dir():  # without DVC, stages are started by hand
+        yield
+        return
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / f"{quote(stage, safe='@')}.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -108,7 +108,8 @@ def test_the_optimisers_that_are_compared_take_the_same_steps(name: str, clip: f
             optimizer.step(0.1 / (step + 1))
         weights.append(model.weights())
     for key, weight in weights[0].items():
-        assert torch.equal(weight, weights[1][key]), key
+        # Ours of SGD are PyTorch's plain operations.
+        torch.testing.assert_close(weight, weights[1][key], atol=1e-7 if name == "sgd" else 0, rtol=0)
 
 
 def test_costs_of_minibatches_are_of_those_that_a_training_reads(

@@ -46,8 +46,11 @@ class Optimizer:
     def _descend(self, gradients: Sequence[Tensor], scale: Tensor | None, learning_rate: float) -> None:
         # PyTorch's fused SGD is no faster, and crashes on emulated processors.
         for weight, gradient in zip(self._weights, gradients, strict=True):
-            scaled = gradient if scale is None else gradient / scale
-            weight.sub_(torch.add(scaled, weight, alpha=self._weight_decay).mul_(learning_rate))
+            if scale is not None:
+                gradient.div_(scale)
+            if self._weight_decay:
+                gradient.add_(weight, alpha=self._weight_decay)
+            weight.sub_(gradient.mul_(learning_rate))
 
     def _adapt(self, gradients: list[Tensor], scale: Tensor | None, learning_rate: float) -> None:
         unused: list[Tensor] = []
