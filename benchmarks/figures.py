@@ -62,7 +62,6 @@ def training(theirs: TextbookSide, cell: str, precision: setups.Precision, bar: 
 
 def time_to_perplexity(theirs: TextbookSide, target: float, bar: float) -> Figure:
     """Seconds until an epoch's training perplexity is at most ``target``."""
-
     set_up_ours("medium")  # as the recipe has it
 
     def our_seconds() -> float:

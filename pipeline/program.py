@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import EXIT_STATUS, RefrainError, first_line, is_for_user
-from pipeline.stage_lock import stage_lock
+from pipeline.locks import stage_lock
 from pipeline.versions import check_versions
 
 

@@ -4,7 +4,6 @@ They lie inside ``.git``. Each run makes its own and removes it at the end. The 
 killed one left, and goes on from its checkpoints.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from flows.workspace.git import common_git_folder, repository_root, run_git, suc
 from flows.workspace.shared_ref import SharedRef
 from pipeline import artifacts
 from pipeline.errors import RefrainError
+from pipeline.locks import file_lock
 
 RETRAIN = "refrain-retrain"
 """Name of the worktree of ``retrain``, and of its lock."""
@@ -69,21 +69,20 @@ def worktree(main: Path, name: str, commit: str) -> Iterator[Path]:
 
 @contextmanager
 def exclusive_lock(main: Path, name: str, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold a lock file. The system releases it when this process ends, however it ends.
+    """Hold a lock file (:func:`file_lock`).
 
     If another process holds it, raises :class:`RefrainError`. With ``on_wait``, reports that and waits
     instead.
     """
     path = common_git_folder(main) / f"{name}.lock"
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            busy = f"another run is at work here ({path} is locked)"
-            if on_wait is None:
-                raise RefrainError(f"{busy}: try again when it has ended") from None
-            on_wait(f"{busy}: waiting until it ends")
-            fcntl.flock(file, fcntl.LOCK_EX)
+
+    def busy(_: str) -> None:
+        message = f"another run is at work here ({path} is locked)"
+        if on_wait is None:
+            raise RefrainError(f"{message}: try again when it has ended")
+        on_wait(f"{message}: waiting until it ends")
+
+    with file_lock(path, busy):
         yield
 
 

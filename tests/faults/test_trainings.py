@@ -14,14 +14,21 @@ from tests.support.project import LONG_TRAINING, Project, stored_epoch, wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 
-def test_killed_trainings_go_on_to_the_same_bits(new_project: Callable[[str], Project]) -> None:
-    """kill -9 of the whole process group at random moments, until the run comes through."""
-    whole, broken = new_project("whole"), new_project("broken")
-    for project in (whole, broken):
+@pytest.fixture
+def trained_and_untrained(new_project: Callable[[str], Project]) -> tuple[Project, Project]:
+    """Two projects with the same long training, which only the first has run."""
+    projects = new_project("trained"), new_project("untrained")
+    for project in projects:
         for old, new in LONG_TRAINING:
             project.edit(old, new)
         project.run("dvc", "repro", "encode_corpus")
-    whole.run("dvc", "repro", "train@gru")
+    projects[0].run("dvc", "repro", "train@gru")
+    return projects
+
+
+def test_killed_trainings_go_on_to_the_same_bits(trained_and_untrained: tuple[Project, Project]) -> None:
+    """kill -9 of the whole process group at random moments, until the run comes through."""
+    whole, broken = trained_and_untrained
     moments = random.Random(4)
     for _ in range(3):
         started = time.time()
@@ -39,15 +46,10 @@ def test_killed_trainings_go_on_to_the_same_bits(new_project: Callable[[str], Pr
 
 
 def test_stage_that_outlives_dvc_is_over_before_the_next_one_begins(
-    new_project: Callable[[str], Project],
+    trained_and_untrained: tuple[Project, Project],
 ) -> None:
     """kill -9 of DVC alone: its training goes on, and a second one of the same model waits for it."""
-    whole, broken = new_project("whole"), new_project("broken")
-    for project in (whole, broken):
-        for old, new in LONG_TRAINING:
-            project.edit(old, new)
-        project.run("dvc", "repro", "encode_corpus")
-    whole.run("dvc", "repro", "train@gru")
+    whole, broken = trained_and_untrained
     started = time.time()
     process = broken.start("dvc", "repro", "train@gru")
     wait_for_checkpoint(broken, started)

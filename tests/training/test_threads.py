@@ -47,6 +47,7 @@ for _ in range(300):
         continue
     set_up(torch.device("cpu"), 2, "highest", 256)
     results = b"".join(operation(x).numpy().tobytes() for operation in (torch.tanh, torch.exp))
+    results += torch.log(x.double() + 4).numpy().tobytes()
     os.write(1, hashlib.sha256(results).hexdigest().encode() + b"\\n")
     os._exit(0)
 """
