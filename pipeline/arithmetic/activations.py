@@ -22,7 +22,7 @@ MINUS_ONE = torch.tensor(-1.0)
 
 def sigmoid_(x: Tensor) -> Tensor:
     """``1 / (1 + exp(-x))``, in place."""
-    if x.dtype != torch.float32 or x.device.type != "cpu" or _fills_vectors(x):
+    if _fills_vectors(x) or x.dtype != torch.float32 or x.device.type != "cpu":
         return x.sigmoid_()
     size = x.numel()
     padded = x.new_zeros(_whole_vectors(size))
@@ -33,9 +33,13 @@ def sigmoid_(x: Tensor) -> Tensor:
 
 def tanh_(x: Tensor) -> Tensor:
     """:func:`tanh`, in place."""
+    return tanh_of_half_(torch.add(x, x, out=x))
+
+
+def tanh_of_half_(x: Tensor) -> Tensor:
+    """``tanh(x / 2)``, in place."""
     # Operations with tensors take half as long as those with Python's numbers.
-    sigmoid_(torch.add(x, x, out=x))
-    return torch.add(MINUS_ONE, x, alpha=2, out=x)
+    return torch.add(MINUS_ONE, sigmoid_(x), alpha=2, out=x)
 
 
 class _Sigmoid(torch.autograd.Function):

@@ -90,20 +90,23 @@ def fbgemm(a: Tensor, b: Tensor) -> Multiply:
     """FBGEMM's weighted sum of the rows of a table, which ``embedding_bag`` uses.
 
     The table has blocks of columns of ``b`` one below the other. In each block, each row of ``a`` is a bag of
-    weights.
+    weights. ``b`` may have more rows than ``a`` has columns: these are added to each product, in their order.
     """
     rows, (terms, columns) = len(a), b.shape
     blocks = -(-columns // BAG_COLUMNS)
     width = -(-columns // blocks)
     padded = functional.pad(b, (0, blocks * width - columns)).view(terms, blocks, width)
-    table = padded.transpose(0, 1).reshape(blocks * terms, width)
+    # Of a table in another order of memory, embedding_bag has an order of its own.
+    table = padded.transpose(0, 1).reshape(blocks * terms, width).contiguous()
     indices = torch.arange(blocks * terms, dtype=torch.int32).repeat(rows)
     offsets = torch.arange(rows * blocks, dtype=torch.int32) * terms
+    weights = torch.ones(rows * blocks * terms)
+    weights_of_bags = weights.view(rows, blocks, terms)[..., : a.shape[1]]
 
     def multiply(a: Tensor, out: Tensor | None = None) -> Tensor:
-        weights = a.unsqueeze(1).expand(rows, blocks, terms).reshape(-1)
+        weights_of_bags.copy_(a.unsqueeze(1))
         bags = torch._embedding_bag_forward_only(table, indices, offsets, False, 0, False, weights, False, -1)
-        return _into(out, bags[0].view(rows, blocks * width)[:, :columns])
+        return _into(out, bags[0].as_strided((rows, columns), (blocks * width, 1)))
 
     return multiply
 

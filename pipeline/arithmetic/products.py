@@ -11,9 +11,9 @@ definition, and the others' whole results with oneDNN's. The fastest one that pa
 """
 
 import logging
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -22,20 +22,14 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from pipeline.arithmetic import libraries
-from pipeline.arithmetic.fixed_order import CHAIN, fixed_order_sums
+from pipeline.arithmetic.fixed_order import CHAIN
 from pipeline.arithmetic.libraries import Library, Multiply
+from pipeline.arithmetic.trials import Trial, fastest, random_trials
 
 log = logging.getLogger(__name__)
 
 STEP_CHAIN = 128
 """Terms of a chain in products of a time step with up to two chains: oneDNN takes 40 us to start, MKL 3."""
-
-CHECKED_ENTRIES = 64
-
-COMPARED_ENTRIES = 256
-"""With fewer entries, two libraries might agree by chance."""
-
-TIMED_ROUNDS = 5
 
 
 class FixedOrder:
@@ -52,29 +46,26 @@ class FixedOrder:
         """
         kind = (often, torch.get_num_threads(), a.shape, a.stride(), b.shape, b.stride())
         if kind not in self._chosen:
-            self._chosen[kind] = self._compare(_random_like(a), _random_like(b), often)
+            self._chosen[kind] = self._compare(a, b, often)
         return self._chosen[kind]
 
     def _compare(self, a: Tensor, b: Tensor, often: bool) -> Library:
         chain = _chain(a, often)
-        out = torch.randn(len(a), b.shape[1], generator=torch.Generator().manual_seed(1)) if often else None
-
-        def result_of(library: Library) -> Tensor:
-            return library(a, b)(a, None if out is None else out.clone())
-
+        trials = random_trials(a, b, with_addend=often)
         theirs = _pytorch(often)
         for candidates in _portable(a, b, often, chain):
-            results = {library: result_of(library) for library in candidates}
+            results = {library: [trial.result(library) for trial in trials] for library in candidates}
             passed = [
-                library for library, result in results.items() if _is_fixed_order(result, a, b, chain, out)
+                library
+                for library in candidates
+                if all(map(Trial.has_fixed_order, trials, results[library], repeat(chain)))
             ]
             if passed:
+                results[theirs] = [trial.result(theirs) for trial in trials]
                 expected = results[passed[0]]
-                if expected.numel() >= COMPARED_ENTRIES:
-                    results[theirs] = result_of(theirs)
-                    passed.append(theirs)
-                alike = [library for library in passed if torch.equal(results[library], expected)]
-                return _fastest(alike, a, b, often)
+                passed.append(theirs)
+                alike = [library for library in passed if all(map(torch.equal, results[library], expected))]
+                return fastest(alike, trials[0], often)
         leave_order("this processor adds up products in an order of its own")
         return theirs
 
@@ -108,6 +99,15 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 def multiplier(a: Tensor, b: Tensor) -> Multiply:
     """A function that multiplies by ``b``, often: matrices of the shape and the layout of ``a``."""
     return _library(a, b, often=True)(a, b)
+
+
+def multiplier_with_bias(a: Tensor, b: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
+    """A :func:`multiplier` that adds ``bias`` to each row of the product."""
+    library = _library(a, b, often=True)
+    if library is libraries.fbgemm:
+        return library(a, torch.cat([b, bias.unsqueeze(0)]))
+    multiply = library(a, b)
+    return lambda a: multiply(a).add_(bias)
 
 
 def _library(a: Tensor, b: Tensor, often: bool) -> Library:
@@ -166,34 +166,3 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     rows: Tensor = _Linear.apply(x.flatten(0, -2), weight, bias)
     return rows.view(*x.shape[:-1], len(weight))
-
-
-def _random_like(operand: Tensor) -> Tensor:
-    """Random numbers in the same layout. The state of PyTorch's own generator does not change."""
-    last = sum((size - 1) * stride for size, stride in zip(operand.shape, operand.stride(), strict=True))
-    memory = torch.randn(last + 1, generator=torch.Generator().manual_seed(0))
-    return memory.as_strided(operand.shape, operand.stride())
-
-
-def _is_fixed_order(result: Tensor, a: Tensor, b: Tensor, chain: int, addend: Tensor | None) -> bool:
-    """Whether entries of ``addend + a @ b``, in the corners and elsewhere, have the right bits."""
-    last_row, last_column = len(a) - 1, b.shape[1] - 1
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randint(last_row + 1, (CHECKED_ENTRIES,), generator=generator)
-    columns = torch.randint(last_column + 1, (CHECKED_ENTRIES,), generator=generator)
-    rows[:4], columns[:4] = torch.tensor([0, 0, last_row, last_row]), torch.tensor([0, last_column] * 2)
-    start = None if addend is None else addend[rows, columns].numpy()
-    sums = fixed_order_sums(a[rows].numpy(), b[:, columns].t().numpy(), chain, start)
-    return torch.equal(result[rows, columns], torch.from_numpy(sums))
-
-
-def _fastest(candidates: Iterable[Library], a: Tensor, b: Tensor, often: bool) -> Library:
-    """The library with the shortest of some rounds, in which all take turns."""
-    best = {library: (float("inf"), library(a, b)) for library in candidates}
-    if len(best) > 1:
-        for _ in range(TIMED_ROUNDS):
-            for library, (seconds, multiply) in best.items():
-                started = time.perf_counter()
-                (multiply if often else library(a, b))(a)
-                best[library] = min(seconds, time.perf_counter() - started), multiply
-    return min(best, key=lambda library: best[library][0])

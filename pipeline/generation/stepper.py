@@ -10,9 +10,32 @@ product and a few operations for each layer.
 import torch
 from torch import Tensor
 
-from pipeline.arithmetic.products import multiplier, product
-from pipeline.nn.cell import State
+from pipeline.arithmetic.products import multiplier_with_bias, product
+from pipeline.nn.cell import Cell, State, Stepwise
 from pipeline.nn.language_model import CharLM
+
+
+class _Layer:
+    """A layer, and the product of its output with its recurrent weights and with the weights of its reader.
+
+    The reader, with the weights ``inputs`` and ``bias``, is the next layer or the decoder.
+    """
+
+    def __init__(self, cell: Cell, layer: Stepwise, inputs: Tensor, bias: Tensor, zero: Tensor) -> None:
+        streams, width = len(zero), layer.recurrent.shape[1]
+        self._step = layer.step
+        self._state: State = (zero,) * cell.states
+        self._recurrent = zero.new_zeros(streams, width)
+        self._widths = width, len(bias)
+        self._multiply = multiplier_with_bias(
+            zero, torch.cat([layer.recurrent, inputs], 1), torch.cat([bias.new_zeros(width), bias])
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The reader's input after another time step."""
+        self._state = self._step(x, self._recurrent, self._state)
+        self._recurrent, x = self._multiply(self._state[0]).split_with_sizes(self._widths, 1)
+        return x
 
 
 class Stepper:
@@ -22,27 +45,20 @@ class Stepper:
         weights = map(model.rnn.layer, range(model.config.num_layers))
         layers = [model.cell.prepare_steps(weights_of_layer) for weights_of_layer in weights]
         first, *others = layers
-        decoder = model.decoder
         characters = (
             first.inputs if model.embedding is None else product(model.embedding.weight, first.inputs)
         )
         self._x_of_characters = characters + first.bias
+        decoder = (model.decoder.weight.t(), model.decoder.bias)
+        readers = [*((layer.inputs, layer.bias) for layer in others), decoder]
         zero = first.bias.new_zeros(streams, model.config.hidden_size)
-        self._states: list[State] = [(zero,) * model.cell.states for _ in layers]
-        self._steps = [layer.step for layer in layers]
-        readers = [*(layer.inputs for layer in others), decoder.weight.t()]
-        pairs = [(layer.recurrent, reader) for layer, reader in zip(layers, readers, strict=True)]
-        self._products = [multiplier(zero, torch.cat(pair, 1)) for pair in pairs]
-        self._widths = [(recurrent.shape[1], reader.shape[1]) for recurrent, reader in pairs]
-        self._recurrent = [zero.new_zeros(streams, width) for width, _ in self._widths]
-        self._biases = [*(layer.bias for layer in others), decoder.bias]
+        self._layers = [
+            _Layer(model.cell, layer, *reader, zero) for layer, reader in zip(layers, readers, strict=True)
+        ]
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Logits ``(streams, vocab_size)`` of the characters after ``ids`` ``(streams,)``."""
         x = self._x_of_characters.index_select(0, ids)
-        for index, step in enumerate(self._steps):
-            state = step(x, self._recurrent[index], self._states[index])
-            self._states[index] = state
-            self._recurrent[index], x = self._products[index](state[0]).split(self._widths[index], 1)
-            x = x + self._biases[index]
+        for layer in self._layers:
+            x = layer(x)
         return x

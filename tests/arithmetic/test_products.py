@@ -9,13 +9,15 @@ from torch import Tensor
 
 from pipeline.arithmetic import libraries
 from pipeline.arithmetic.fixed_order import CHAIN, fixed_order_sums
-from pipeline.arithmetic.libraries import FEW_ROWS, Multiply
+from pipeline.arithmetic.libraries import FEW_ROWS, Library, Multiply
 from pipeline.arithmetic.products import (
     STEP_CHAIN,
+    FixedOrder,
     fix_order,
     leave_order,
     linear,
     multiplier,
+    multiplier_with_bias,
     order_is_fixed,
     product,
 )
@@ -52,6 +54,27 @@ def defined(a: Tensor, b: Tensor, chain: int = CHAIN, addend: Tensor | None = No
     start = None if addend is None else addend[rows, columns].numpy()
     sums = fixed_order_sums(a[rows].numpy(), b.t()[columns].numpy(), chain, start)
     return torch.from_numpy(sums).view(len(a), b.shape[1])
+
+
+@ON_X86
+@pytest.mark.parametrize("columns", [2, 200])
+def test_fbgemm_has_the_bits_of_the_definition_whatever_the_layouts(columns: int) -> None:
+    torch.manual_seed(0)
+    for _ in range(20):
+        for a in layouts(2, 3):
+            for b in layouts(3, columns):
+                assert torch.equal(libraries.fbgemm(a, b)(a), defined(a, b))
+
+
+@pytest.mark.usefixtures("_fixed")
+@pytest.mark.parametrize("library", [libraries.fbgemm, libraries.onednn_padded])
+def test_a_bias_is_added_to_the_product_whatever_the_library(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    a, b, bias = torch.randn(1, 37), torch.randn(37, 200), torch.randn(200)
+    monkeypatch.setattr(FixedOrder, "choose", lambda *_: library)
+    assert torch.equal(multiplier_with_bias(a, b, bias)(a), defined(a, b) + bias)
 
 
 @ON_X86

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pipeline.arithmetic.activations import tanh, tanh_
+from pipeline.arithmetic.activations import tanh, tanh_, tanh_of_half_
 from pipeline.arithmetic.products import linear
-from pipeline.nn.cell import Cell, State, Weights, stepwise_of_one_product
+from pipeline.nn.cell import Cell, State, Stepwise, Weights, stepwise_of_one_product
 from pipeline.nn.through_time import (
     recurrent_weight_gradient,
     state_gradients,
@@ -73,8 +73,13 @@ def _fused_relu(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, Stat
     return output, (output[-1],)
 
 
-def _tanh_step(x: Tensor, recurrent: Tensor, _: State) -> State:
-    return (tanh_(x + recurrent),)
+def _stepwise_tanh(weights: Weights) -> Stepwise:
+    # Twice the weights give exactly twice the sum, so that no step has to double it.
+    return stepwise_of_one_product(Weights(*(2 * weight for weight in weights)), _tanh_step)
+
+
+def _tanh_step(doubled_x: Tensor, doubled_recurrent: Tensor, _: State) -> State:
+    return (tanh_of_half_(doubled_x + doubled_recurrent),)
 
 
 def _relu_step(x: Tensor, recurrent: Tensor, _: State) -> State:
@@ -87,7 +92,7 @@ RNN_TANH = Cell(
     equations=tanh_equations,
     fused=_fused_tanh,
     torch=torch.rnn_tanh,
-    stepwise=partial(stepwise_of_one_product, step=_tanh_step),
+    stepwise=_stepwise_tanh,
 )
 
 RNN_RELU = Cell(
