@@ -18,8 +18,9 @@ from benchmarks.optimizers import FIRST_STEPS, start_ups
 from benchmarks.processes import measured_by, peak_megabytes
 from benchmarks.textbook_side import TextbookSide
 from pipeline import device
-from pipeline.data.encoding import Shard, write_shard
+from pipeline.data.encoding import Shard, ShardsWriter
 from pipeline.generation.decoding import Decoding, generate
+from pipeline.text.splits import Splits
 from pipeline.text.vocab import Placement, VocabFile, count_chars, vocab_from_counts
 
 ROUNDS = 9
@@ -100,9 +101,12 @@ def encoding(theirs: TextbookSide, language: str, bar: float) -> Figure:
         with tempfile.TemporaryDirectory() as folder, machine.one_core():
             start = time.perf_counter()
             vocab = vocab_from_counts(count_chars(pieces), unk=False, min_count=1)
-            stored = VocabFile(vocab, "", (Placement("", 0, len(text), ""),))
-            ids = map(vocab.encode, pieces)
-            write_shard(Path(folder), Shard("train", len(text), 0, 0, len(text)), ids, stored)
+            splits = Splits(("train",), (len(text),), {})
+            stored = VocabFile(vocab, "", (Placement("", 0, len(text), ""),), splits)
+            shard = Shard("train", len(text), 0, 0, len(text))
+            with ShardsWriter(Path(folder), "train", [shard], stored) as writer:
+                for piece in pieces:
+                    writer.write(vocab.encode(piece))
             return megabytes / (time.perf_counter() - start)
 
     slow, fast = in_turns(lambda: theirs.call(textbook_side.encoding_rate, language), our_rate)

@@ -9,6 +9,7 @@ import argparse
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -21,11 +22,13 @@ from pipeline.device import choose_device, describe_device, set_up
 from pipeline.errors import RefrainError
 from pipeline.evaluation.baselines import Baselines
 from pipeline.nn.language_model import CharLM, ModelConfig
+from pipeline.params.corpus import SPLITS
 from pipeline.params.load import Params
 from pipeline.params.recipes import load_recipe
 from pipeline.params.yaml import parse_yaml
 from pipeline.program import run_program
-from pipeline.text.corpus import Corpus, split_bounds
+from pipeline.text.corpus import Corpus
+from pipeline.text.splits import cut_by_position
 from pipeline.text.vocab import Vocab, check_prefixes, count_chars, vocab_from_counts
 from pipeline.training.hooks import sampler, validator
 from pipeline.training.loop import Hooks, Trainer, TrainingStopped
@@ -156,8 +159,8 @@ def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
 def encode(params: Params) -> tuple[Vocab, dict[str, NDArray[np.int64]]]:
     """The vocabulary of a recipe, and its splits as ids."""
     text = "".join(Corpus(params.corpus).read())
-    bounds = split_bounds(len(text), params.corpus.split)
-    splits = {name: text[bound.start : bound.stop] for name, bound in bounds.items()}
+    bounds = pairwise((0, *cut_by_position(len(text), params.corpus.split).stops))
+    splits = {name: text[start:stop] for name, (start, stop) in zip(SPLITS, bounds, strict=True)}
     vocab = vocab_from_counts(
         count_chars([splits["train"]]), unk=params.vocab.unk, min_count=params.vocab.min_count
     )

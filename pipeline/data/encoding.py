@@ -8,9 +8,11 @@ off. Checksums of pages reveal flipped bits.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,7 @@ import pyarrow.parquet as pq
 from pipeline.artifacts import atomic_file
 from pipeline.errors import RefrainError
 from pipeline.params.corpus import CorpusParams
+from pipeline.text.chunks import ChunkedText
 from pipeline.text.corpus import read_piece
 from pipeline.text.reading import BytesRead, Piece
 from pipeline.text.vocab import Ids, Placement, VocabFile
@@ -44,29 +47,31 @@ class Shard:
 
 @dataclass(frozen=True)
 class PieceShards:
-    """A piece of the corpus, and the shards that hold its text, in sequence."""
+    """A piece of the corpus, the splits of its characters in turn, and the shards that get them."""
 
     piece: Piece
     placement: Placement
+    runs: tuple[tuple[str, int], ...]
     shards: tuple[Shard, ...]
 
 
-def plan_shards(
-    pieces: list[Piece], placements: Iterable[Placement], bounds: dict[str, range]
-) -> list[PieceShards]:
-    """All pieces that have shards, with their shards. ``bounds``: the character ranges of the splits."""
-    numbers = dict.fromkeys(bounds, 0)
+def plan_shards(pieces: list[Piece], vocab: VocabFile) -> list[PieceShards]:
+    """All pieces that have text, with their shards."""
+    lengths = vocab.splits.lengths()
+    numbers, written = dict.fromkeys(lengths, 0), dict.fromkeys(lengths, 0)
     planned = []
-    for piece, placement in zip(pieces, placements, strict=True):
+    for piece, placement in zip(pieces, vocab.placements, strict=True):
+        runs = tuple(vocab.splits.runs(placement.start, placement.stop))
         shards = []
-        for split, bound in bounds.items():
-            low, high = max(placement.start, bound.start), min(placement.stop, bound.stop)
-            for start in range(low, high, SHARD_ROWS):
-                rows = min(SHARD_ROWS, high - start)
-                shards.append(Shard(split, len(bound), numbers[split], start - bound.start, rows))
+        for split in lengths:
+            characters = sum(length for name, length in runs if name == split)
+            for done in range(0, characters, SHARD_ROWS):
+                rows = min(SHARD_ROWS, characters - done)
+                shards.append(Shard(split, lengths[split], numbers[split], written[split], rows))
                 numbers[split] += 1
-        planned.append(PieceShards(piece, placement, tuple(shards)))
-    return [piece_shards for piece_shards in planned if piece_shards.shards]
+                written[split] += rows
+        planned.append(PieceShards(piece, placement, runs, tuple(shards)))
+    return [piece_shards for piece_shards in planned if piece_shards.runs]
 
 
 def encode_piece(params: CorpusParams, vocab: VocabFile, folder: Path, planned: PieceShards) -> bool:
@@ -77,78 +82,103 @@ def encode_piece(params: CorpusParams, vocab: VocabFile, folder: Path, planned: 
     read = BytesRead()
     placement = planned.placement
     text = ChunkedText(read_piece(params, planned.piece, placement, read))
-    try:
-        for shard in planned.shards:
-            ids = (vocab.vocab.encode(chunk) for chunk in text.take(shard.rows))
-            write_shard(folder, shard, ids, vocab)
-    except RefrainError:  # unknown characters: perhaps the text has changed since it was counted
-        text.skip_to_end()
-        if read.sha256() == placement.sha256:
-            raise
-        return False
-    text.skip_to_end()  # the digest covers all that was counted, even if less of it is encoded
-    return read.sha256() == placement.sha256
+    with ExitStack() as stack:
+        writers = {
+            split: stack.enter_context(ShardsWriter(folder, split, planned.shards, vocab))
+            for split in dict(planned.runs)
+        }
+        try:
+            for split, characters in planned.runs:
+                for chunk in text.take(characters):
+                    writers[split].write(vocab.vocab.encode(chunk))
+        except RefrainError:  # unknown characters: perhaps the text has changed since it was counted
+            text.skip_to_end()
+            if read.sha256() == placement.sha256:
+                raise
+            return False
+        text.skip_to_end()  # the digest covers all that was counted, even if less of it is encoded
+        return read.sha256() == placement.sha256
 
 
-def write_shard(folder: Path, shard: Shard, ids: Iterable[Ids], vocab: VocabFile) -> None:
-    """Write the ids of a shard to its file, in row groups, completely or not at all."""
-    metadata = asdict(shard) | {"vocab_sha256": vocab.sha256, "corpus_sha256": vocab.corpus_sha256}
-    schema = pa.schema([pa.field("id", id_type(len(vocab.vocab)), nullable=False)])
-    stored = schema.field("id").type.to_pandas_dtype()
-    with (
-        atomic_file(folder / shard.split / f"part-{shard.number:05d}.parquet") as temporary,
-        pq.ParquetWriter(
-            temporary,
-            schema.with_metadata({"refrain": json.dumps(metadata)}),
-            # Stores all low bytes together and all high bytes together, which is twice as fast to write and
-            # takes two thirds of the space.
-            column_encoding="BYTE_STREAM_SPLIT",
-            compression="zstd",
-            use_dictionary=False,
-            write_page_checksum=True,
-        ) as writer,
-    ):
-        for group in _in_groups(ids):
-            column = pa.array(group.astype(stored))
-            writer.write_table(pa.table([column], schema=schema), row_group_size=GROUP_ROWS)
+class ShardsWriter:
+    """Writes ids to those of ``shards`` that belong to ``split``, one after the other."""
+
+    def __init__(self, folder: Path, split: str, shards: Iterable[Shard], vocab: VocabFile) -> None:
+        self._folder, self._vocab = folder, vocab
+        self._shards = iter([shard for shard in shards if shard.split == split])
+        self._type = id_type(len(vocab.vocab))
+        self._open = ExitStack()  # the shard that is being written
+        self._left = 0  # rows that it lacks
+        self._pending: list[Ids] = []
+        self._pending_rows = 0
+
+    def __enter__(self) -> "ShardsWriter":
+        self._begin_shard()
+        return self
+
+    def write(self, ids: Ids) -> None:
+        """Add ids. They go to the next shard when one is full."""
+        while len(ids):
+            if not self._left:
+                self._end_shard()
+                self._begin_shard()
+            rows, ids = ids[: self._left], ids[self._left :]
+            self._left -= len(rows)
+            self._pending.append(rows)
+            self._pending_rows += len(rows)
+            if self._pending_rows >= GROUP_ROWS:
+                self._write_groups(self._pending_rows // GROUP_ROWS * GROUP_ROWS)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._end_shard()
+        else:
+            self._open.__exit__(kind, error, trace)
+
+    def _begin_shard(self) -> None:
+        shard = next(self._shards)
+        metadata = asdict(shard) | {
+            "vocab_sha256": self._vocab.sha256,
+            "corpus_sha256": self._vocab.corpus_sha256,
+        }
+        schema = pa.schema([pa.field("id", self._type, nullable=False)])
+        path = self._folder / shard.split / f"part-{shard.number:05d}.parquet"
+        self._parquet = self._open.enter_context(
+            pq.ParquetWriter(
+                self._open.enter_context(atomic_file(path)),
+                schema.with_metadata({"refrain": json.dumps(metadata)}),
+                # Stores all low bytes together and all high bytes together, which is twice as fast to write
+                # and takes two thirds of the space.
+                column_encoding="BYTE_STREAM_SPLIT",
+                compression="zstd",
+                use_dictionary=False,
+                write_page_checksum=True,
+            )
+        )
+        self._left = shard.rows
+        if not shard.rows:
+            self._write_groups(0)  # a table without rows still has its column
+
+    def _end_shard(self) -> None:
+        if self._pending_rows:
+            self._write_groups(self._pending_rows)
+        self._open.close()
+
+    def _write_groups(self, rows: int) -> None:
+        """Write the first ``rows`` pending ids in groups."""
+        ids = np.concatenate([np.empty(0, np.uint32), *self._pending])
+        column = pa.array(ids[:rows].astype(self._type.to_pandas_dtype()))
+        table = pa.table([column], schema=pa.schema([pa.field("id", self._type, nullable=False)]))
+        self._parquet.write_table(table, row_group_size=GROUP_ROWS)
+        self._pending, self._pending_rows = [ids[rows:]], len(ids) - rows
 
 
-def _in_groups(arrays: Iterable[Ids]) -> Iterator[Ids]:
-    """The same ids in arrays of whole row groups (the last may be shorter), or one empty array for no ids."""
-    pending = np.empty(0, np.uint32)
-    whole = False
-    for array in arrays:
-        pending = np.concatenate([pending, array])
-        if rows := len(pending) // GROUP_ROWS * GROUP_ROWS:
-            yield pending[:rows]
-            pending, whole = pending[rows:], True
-    if len(pending) or not whole:
-        yield pending
-
-
-class ChunkedText:
-    """A text in chunks, from which any number of characters can be taken at a time."""
-
-    def __init__(self, chunks: Iterator[str]) -> None:
-        self._chunks, self._left = chunks, ""
-
-    def take(self, characters: int) -> Iterator[str]:
-        """The next ``characters`` of the text in chunks, or fewer at its end."""
-        while characters:
-            chunk = self._left
-            if not chunk:
-                try:
-                    chunk = next(self._chunks)
-                except StopIteration:
-                    return
-            yield chunk[:characters]
-            self._left = chunk[characters:]
-            characters -= min(characters, len(chunk))
-
-    def skip_to_end(self) -> None:
-        """Read the rest of the text."""
-        for _ in self._chunks:
-            pass
+def write_empty_split(folder: Path, split: str, vocab: VocabFile) -> None:
+    """Write the only shard of a split without text."""
+    with ShardsWriter(folder, split, [Shard(split, characters=0, number=0, start=0, rows=0)], vocab):
+        pass
 
 
 def id_type(vocab_size: int) -> pa.DataType:

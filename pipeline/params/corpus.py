@@ -16,11 +16,25 @@ Normalization = Literal["none", "lyrics", "letters"]
 
 
 class SplitParams(Section):
-    """Fractions of the text, cut in this order; they sum to 1."""
+    """Fractions of the text for training, validation and testing, which sum to 1, and what is held out."""
 
     train: Fraction
     valid: Fraction
     test: Fraction
+
+    by: Literal["documents", "position"] = "documents"
+    """``documents``: whole files, or songs between blank lines if the text is lyrics, drawn by ``seed``.
+
+    ``position``: the end of the text. So is a text of a single document.
+    """
+
+    seed: int = 0
+    """Which documents are held out. Models can be compared on the same held-out text only."""
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The fractions by split."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -47,8 +61,8 @@ class CorpusParams(Section):
     max_chars: Count | None = None
     """Keep only this many characters from the start; null: all."""
 
-    split: SplitParams = SplitParams(train=0.9, valid=0.05, test=0.05)
-    """Fractions of the text for training, validation and testing."""
+    split: SplitParams = SplitParams(train=0.8, valid=0.1, test=0.1)
+    """Which documents, or which part of the text, are for training, validation and testing."""
 
     @model_validator(mode="after")
     def _path_is_no_pattern(self) -> Self:

@@ -4,11 +4,11 @@ import logging
 from functools import partial
 
 from pipeline import artifacts
-from pipeline.data.encoding import Shard, encode_piece, plan_shards, write_shard
+from pipeline.data.encoding import encode_piece, plan_shards, write_empty_split
 from pipeline.errors import RefrainError
 from pipeline.params.load import load_params
 from pipeline.program import run_stage
-from pipeline.text.corpus import Corpus, split_bounds
+from pipeline.text.corpus import Corpus
 from pipeline.text.vocab import read_vocab
 from pipeline.text.workers import parallel_map
 
@@ -27,16 +27,15 @@ def main() -> None:
     if uncounted < 0 or (uncounted and stored.corpus_characters != params.corpus.max_chars):
         raise changed
     pieces = pieces[: len(stored.placements)]
-    bounds = split_bounds(stored.corpus_characters, params.corpus.split)
-    lengths = {name: len(bound) for name, bound in bounds.items()}
+    lengths = stored.splits.lengths()
     with artifacts.atomic_folder(artifacts.ENCODED) as folder:
         for name, length in lengths.items():
             (folder / name).mkdir()
             if not length:
-                write_shard(folder, Shard(name, characters=0, number=0, start=0, rows=0), [], stored)
+                write_empty_split(folder, name, stored)
         encode = partial(encode_piece, params.corpus, stored, folder.absolute())
         with parallel_map(params.runtime) as over_pieces:
-            if not all(over_pieces(encode, plan_shards(pieces, stored.placements, bounds))):
+            if not all(over_pieces(encode, plan_shards(pieces, stored))):
                 raise changed
         for left in folder.rglob(".*.tmp"):  # left by a killed process
             left.unlink()

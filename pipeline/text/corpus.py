@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import RefrainError
-from pipeline.params.corpus import SPLITS, CorpusParams, SplitParams
+from pipeline.params.corpus import CorpusParams
 from pipeline.params.runtime import MAX_TEXT_BYTES
+from pipeline.text.chunks import ChunkedText
+from pipeline.text.documents import DocumentScan, PieceDocuments
 from pipeline.text.download import too_large
 from pipeline.text.files import TextFile, find_files, reading_explained
 from pipeline.text.normalize import NORMALIZERS
 from pipeline.text.reading import BytesRead, FileRange, Piece, decode_piece
+from pipeline.text.splits import Document, Splits, split_text
 from pipeline.text.vocab import Placement, count_chars
 from pipeline.text.workers import ParallelMap, one_by_one
 
@@ -36,7 +39,7 @@ SEARCH_BYTES = 1 << 16
 class PieceCount:
     """Facts about a piece, as far as it was read: the number of characters after normalising, the
     occurrences of each code point, the SHA-256 of its bytes, its first and last character before normalising
-    (empty if it has none), and how many of its bytes had to be downloaded or decompressed.
+    (empty if it has none), how many of its bytes had to be downloaded or decompressed, and its documents.
     """
 
     characters: int
@@ -46,6 +49,7 @@ class PieceCount:
     first: str
     last: str
     unpacked: int
+    documents: PieceDocuments
 
 
 class Corpus:
@@ -116,22 +120,48 @@ class Corpus:
         most = self.params.max_chars or stop
         return [Placement(p.separator, min(p.start, most), min(p.stop, most), p.sha256) for p in placements]
 
+    def splits(self, placements: Sequence[Placement], counts: Sequence[PieceCount]) -> Splits:
+        """Which characters of the whole text belong to which split."""
+        documents: list[Document] = []
+        after_blank = False
+        for placement, count in zip(placements, counts, strict=True):
+            found, before = count.documents, placement.start + len(placement.separator)
+            is_continued = found.first_is_doubtful and not after_blank
+            for start, key in list(zip(found.starts, found.keys, strict=True))[is_continued:]:
+                documents.append(Document(before + start if documents else 0, key))
+            after_blank = found.ends_blank
+        characters = placements[-1].stop
+        kept = [document for document in documents if document.start < characters]
+        return split_text(kept, characters, self.params.split)
+
     def read(self) -> Iterator[str]:
         """Chunks of the whole text, one piece after the other."""
         counts = self.count(self.pieces())
         pieces = self.pieces()[: len(counts)]
         for piece, placement in zip(pieces, self.placements(pieces, counts), strict=True):
             chunks = read_piece(self.params, piece, placement)
-            yield from take_characters(placement.stop - placement.start, chunks)
+            yield from ChunkedText(chunks).take(placement.stop - placement.start)
 
 
 def count_piece(params: CorpusParams, piece: Piece) -> PieceCount:
     """Read a piece, up to ``max_chars``, and count its characters."""
     read, edges = BytesRead(), ["", ""]
-    counts = count_chars(_normalized(params, _record_edges(decode_piece(piece, read), edges)))
+    normalizer = NORMALIZERS[params.normalize]
+    scan = DocumentScan(normalizer.has_songs)
+    chunks = _record_edges(decode_piece(piece, read, scan.begin_file), edges)
+    counts = count_chars(_limited(params, scan.normalized(normalizer.apply, chunks)))
     code_points = np.flatnonzero(counts)
     found = counts[code_points]
-    return PieceCount(int(found.sum()), code_points, found, read.sha256(), edges[0], edges[1], read.unpacked)
+    return PieceCount(
+        int(found.sum()),
+        code_points,
+        found,
+        read.sha256(),
+        edges[0],
+        edges[1],
+        read.unpacked,
+        scan.documents(),
+    )
 
 
 def read_piece(
@@ -142,31 +172,12 @@ def read_piece(
     What is read for it is added to ``read``.
     """
     yield placement.separator
-    yield from _normalized(params, decode_piece(piece, read or BytesRead()))
+    chunks = decode_piece(piece, read or BytesRead())
+    yield from _limited(params, NORMALIZERS[params.normalize].apply(chunks))
 
 
-def _normalized(params: CorpusParams, chunks: Iterable[str]) -> Iterator[str]:
-    normalized = NORMALIZERS[params.normalize].apply(chunks)
-    return take_characters(params.max_chars, normalized) if params.max_chars else normalized
-
-
-def take_characters(most: int, chunks: Iterable[str]) -> Iterator[str]:
-    """The first ``most`` characters of a text, in chunks. No chunk after these is asked for."""
-    if most <= 0:
-        return
-    for chunk in chunks:
-        yield chunk[:most]
-        most -= len(chunk)
-        if most <= 0:
-            return
-
-
-def split_bounds(characters: int, split: SplitParams) -> dict[str, range]:
-    """Contiguous character ranges of the splits: fractions of the text, rounded to whole characters."""
-    first = round(characters * split.train)
-    second = characters if not split.test else round(characters * (split.train + split.valid))
-    edges = (0, first, second, characters)
-    return {name: range(*edge) for name, edge in zip(SPLITS, pairwise(edges), strict=True)}
+def _limited(params: CorpusParams, chunks: Iterator[str]) -> Iterator[str]:
+    return ChunkedText(chunks).take(params.max_chars) if params.max_chars else chunks
 
 
 def _cut(file: TextFile) -> Iterator[FileRange]:

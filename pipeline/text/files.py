@@ -35,7 +35,10 @@ from pipeline.text.opening import (
 
 @dataclass(frozen=True)
 class TextFile:
-    """One file of a corpus. ``name`` is for messages; ``open`` returns a stream of its decompressed bytes.
+    """One file of a corpus. ``open`` returns a stream of its decompressed bytes.
+
+    ``name`` is for messages. ``inside`` is its path inside the corpus, or its own name if the corpus is one
+    file.
 
     ``size`` is in bytes: for ``.gz``, ``.bz2`` and ``.xz``, the compressed size; None if it is unknown before
     reading. A ``seekable`` file can be read from any position. Others are downloaded or decompressed, and a
@@ -43,6 +46,7 @@ class TextFile:
     """
 
     name: str
+    inside: str
     open: Callable[[], IO[bytes]]
     size: int | None = None
     seekable: bool = False
@@ -66,14 +70,15 @@ def find_files(path: str, pattern: str | None, max_bytes: int = MAX_TEXT_BYTES) 
                     f"corpus.path {path}: {archives[0]} is an archive inside a folder: unpack it, or leave "
                     "it out with corpus.files"
                 )
-            found = [_file(name, max_bytes, reading) for name in names]
+            root = path.rstrip("/") + "/"
+            found = [_file(name, name.removeprefix(root), max_bytes, reading) for name in names]
         elif pattern:
             raise RefrainError(
                 f"corpus.files: {pattern!r} works only with a folder or .zip, "
                 f"but corpus.path {path} is neither: set corpus.files to null"
             )
         else:
-            found = [_file(path, max_bytes, reading)]
+            found = [_file(path, PurePosixPath(path).name, max_bytes, reading)]
     if not found:
         raise RefrainError(
             f"corpus.path {path}: no file in it matches {pattern!r}: correct corpus.files"
@@ -94,6 +99,7 @@ def _members(path: str, pattern: str | None, max_bytes: int, reading: str) -> li
     return [
         TextFile(
             f"{path}: {name}",
+            name,
             partial(open_member, place, name, max_bytes, reading),
             sizes[name],
             max_bytes=max_bytes,
@@ -142,15 +148,15 @@ def _is_chosen(inside: str, pattern: str | None) -> bool:
     return any(fnmatch.fnmatch(inside, p) for p in patterns)
 
 
-def _file(path: str, max_bytes: int, reading: str) -> TextFile:
+def _file(path: str, inside: str, max_bytes: int, reading: str) -> TextFile:
     if "://" in path:
-        return TextFile(path, partial(open_file, path, max_bytes, reading), max_bytes=max_bytes)
+        return TextFile(path, inside, partial(open_file, path, max_bytes, reading), max_bytes=max_bytes)
     place = Path(path).absolute()  # for processes with another working directory
     with reading_explained(path):
         size = check_is_regular(place).st_size
     is_plain = suffix_of(path) not in DECOMPRESSORS
     opened = partial(open_file, str(place), max_bytes, reading)
-    return TextFile(path, opened, size, is_plain, max_bytes)
+    return TextFile(path, inside, opened, size, is_plain, max_bytes)
 
 
 @contextmanager

@@ -16,12 +16,13 @@ class Normalizer:
 
     ``apply`` normalises the chunks of a text. ``between`` gets the last character of the first piece and the
     first one of the second, both before normalising, and whether a new line starts there. ``strips_ends``
-    says whether the text loses white space at its ends.
+    says whether the text loses white space at its ends; ``has_songs``, whether blank lines part songs.
     """
 
     apply: Callable[[Iterable[str]], Iterator[str]]
     between: Callable[[str, str, bool], str]
     strips_ends: bool = False
+    has_songs: bool = False
 
     def separator(self, before: str, after: str, begins_file: bool) -> str:
         """The text between two pieces. ``before`` or ``after`` is empty if its piece has no text.
@@ -78,6 +79,6 @@ def _between_letters(before: str, after: str, new_line: bool) -> str:
 
 NORMALIZERS = {
     "none": Normalizer(none, _between_raw),
-    "lyrics": Normalizer(lyrics, _between_lyrics),
+    "lyrics": Normalizer(lyrics, _between_lyrics, has_songs=True),
     "letters": Normalizer(letters, _between_letters, strips_ends=True),
 }

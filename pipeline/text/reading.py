@@ -2,7 +2,7 @@
 
 import codecs
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.errors import RefrainError
@@ -47,13 +47,21 @@ class BytesRead:
         return self._digest.hexdigest()
 
 
-def decode_piece(piece: Piece, read: BytesRead) -> Iterator[str]:
-    """A piece's text in non-empty chunks. What is read for it is added to ``read``."""
+def decode_piece(
+    piece: Piece, read: BytesRead, begin_file: Callable[[str], None] = lambda _: None
+) -> Iterator[str]:
+    """A piece's text in non-empty chunks. What is read for it is added to ``read``.
+
+    ``begin_file`` is called with the name of each file that has text, before its first chunk.
+    """
     text = ""
     for file_range in piece:
         for number, chunk in enumerate(decode_range(file_range, read)):
-            if text and not number and not text.endswith("\n"):
-                yield "\n"  # a new file starts a new line
+            if not number:
+                if text and not text.endswith("\n"):
+                    yield "\n"  # a new file starts a new line
+                if not file_range.start:
+                    begin_file(file_range.file.inside)
             text = chunk
             yield chunk
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.artifacts import atomic_file, file_sha256
 from pipeline.errors import RefrainError
 from pipeline.params.load import Params
+from pipeline.text.splits import Splits
 
 UNK = "<unk>"
 CODE_POINTS = 0x110000
@@ -159,11 +160,12 @@ class Placement:
 
 @dataclass(frozen=True)
 class VocabFile:
-    """A stored vocabulary, with the SHA-256 of its file and the positions of the corpus's pieces."""
+    """A stored vocabulary, with the SHA-256 of its file, and where the corpus's pieces and splits lie."""
 
     vocab: Vocab
     sha256: str
     placements: tuple[Placement, ...]
+    splits: Splits
 
     @property
     def corpus_characters(self) -> int:
@@ -182,9 +184,9 @@ class VocabFile:
         ).hexdigest()
 
 
-def write_vocab(path: Path, vocab: Vocab, placements: Iterable[Placement]) -> None:
-    """Write columns ``id``, ``char``, ``count``, and the positions of the corpus's pieces as metadata."""
-    metadata = {"placements": [astuple(placement) for placement in placements]}
+def write_vocab(path: Path, vocab: Vocab, placements: Iterable[Placement], splits: Splits) -> None:
+    """Write columns ``id``, ``char``, ``count``, and where pieces and splits lie as metadata."""
+    metadata = {"placements": [astuple(placement) for placement in placements], "splits": asdict(splits)}
     table = pa.table(
         {
             "id": pa.array(range(len(vocab)), pa.uint32()),
@@ -202,6 +204,7 @@ def read_vocab(path: Path) -> VocabFile:
         table = pq.read_table(path)
         metadata = json.loads(table.schema.metadata[b"refrain"])
         placements = tuple(Placement(*placement) for placement in metadata["placements"])
+        splits = Splits.from_json(metadata["splits"])
         columns: dict[str, list[Any]] = table.to_pydict()
         ids, chars, counts = columns["id"], columns["char"], columns["count"]
     except FileNotFoundError:
@@ -210,4 +213,4 @@ def read_vocab(path: Path) -> VocabFile:
         raise RefrainError(f"{path} is damaged ({error}): run `dvc repro --force build_vocab`") from None
     if ids != list(range(len(ids))):
         raise RefrainError(f"{path}: ids do not count up from 0: run `dvc repro --force build_vocab`")
-    return VocabFile(Vocab(tuple(chars), tuple(counts)), file_sha256(path), placements)
+    return VocabFile(Vocab(tuple(chars), tuple(counts)), file_sha256(path), placements, splits)

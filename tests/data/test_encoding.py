@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipeline.data.encoded import EncodedText
 from pipeline.data.encoding import encode_piece, id_type, plan_shards
 from pipeline.errors import RefrainError
 from pipeline.text import corpus
-from pipeline.text.corpus import Corpus, split_bounds
+from pipeline.text.corpus import Corpus
 from pipeline.text.vocab import VocabFile, count_chars, vocab_from_counts
 from tests.support.corpus import corpus_params
 
@@ -27,11 +28,11 @@ def encode(path: Path, folder: Path, sha256: str = "v", **changes: Any) -> Vocab
     """Encode a file the way the stages do; its vocabulary."""
     source = Corpus(corpus_params(path, **changes))
     pieces = source.pieces()
-    placements = source.placements(pieces, source.count(pieces))
+    counts = source.count(pieces)
+    placements = source.placements(pieces, counts)
     vocab = vocab_from_counts(count_chars(source.read()), unk=False, min_count=1)
-    stored = VocabFile(vocab, sha256, tuple(placements))
-    bounds = split_bounds(placements[-1].stop, source.params.split)
-    planned = plan_shards(pieces, placements, bounds)
+    stored = VocabFile(vocab, sha256, tuple(placements), source.splits(placements, counts))
+    planned = plan_shards(pieces, stored)
     assert all(map(partial(encode_piece, source.params, stored, folder), planned))
     return stored
 
@@ -60,9 +61,7 @@ def test_splits_decode_back_to_the_text(tmp_path: Path) -> None:
     stored = encode(write(tmp_path / "a.txt", TEXT), tmp_path / "encoded")
     parts = decode(tmp_path / "encoded", stored)
     assert "".join(parts) == TEXT
-    assert [len(part) for part in parts] == [
-        len(b) for b in split_bounds(len(TEXT), corpus_params("x").split).values()
-    ]
+    assert [len(part) for part in parts] == list(stored.splits.lengths().values())
 
 
 @pytest.mark.usefixtures("small")
@@ -108,8 +107,7 @@ def test_a_piece_that_changed_since_it_was_counted_is_noticed(tmp_path: Path, ne
     stored = encode(path, tmp_path / "encoded")
     write(path, TEXT.replace("前", new))
     source = Corpus(corpus_params(path))
-    bounds = split_bounds(len(TEXT), source.params.split)
-    planned = plan_shards(source.pieces(), stored.placements, bounds)
+    planned = plan_shards(source.pieces(), stored)
     assert not any(encode_piece(source.params, stored, tmp_path / "again", shards) for shards in planned)
 
 
@@ -122,7 +120,7 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
         return Path(shutil.copytree(tmp_path / "good", tmp_path / name))
 
     with pytest.raises(RefrainError, match="another vocabulary"):
-        EncodedText(tmp_path / "good", "train", VocabFile(stored.vocab, "other", stored.placements))
+        EncodedText(tmp_path / "good", "train", replace(stored, sha256="other"))
     folder = damaged("missing")
     (folder / first).unlink()
     with pytest.raises(RefrainError, match="is shard 1 of train, in the wrong place"):

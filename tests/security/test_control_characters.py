@@ -18,6 +18,7 @@ from pipeline.reporting.samples import samples_markdown
 from pipeline.stages import build_vocab, encode_corpus
 from pipeline.stages.report import frequent_characters
 from pipeline.text.files import find_files
+from pipeline.text.splits import Splits
 from pipeline.text.vocab import Vocab, VocabFile
 from pipeline.training.progress import Progress
 from pipeline.training.state import Epoch
@@ -131,7 +132,7 @@ def test_the_page_shows_texts_as_text() -> None:
         samples=[(hostile, "greedy", {"rnn": hostile})],
         text_facts={"text": hostile},
         frequent=frequent_characters(
-            VocabFile(Vocab(tuple("\x1b\u202e <"), (4, 3, 2, 1)), "", ()),
+            VocabFile(Vocab(tuple("\x1b\u202e <"), (4, 3, 2, 1)), "", (), Splits((), (), {})),
         ),
         provenance={hostile: hostile},
         params_yaml=hostile,

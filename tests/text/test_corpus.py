@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import RefrainError
-from pipeline.params.corpus import SplitParams
 from pipeline.text import corpus, reading
-from pipeline.text.corpus import Corpus, split_bounds
+from pipeline.text.corpus import Corpus
 from pipeline.text.normalize import NORMALIZERS
 from tests.support.corpus import corpus_params, placements_of, read_text
 
@@ -198,25 +197,6 @@ def test_pattern_on_a_single_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x", encoding="utf-8")
     with pytest.raises(RefrainError, match=r"set corpus\.files to null"):
         read_text(tmp_path / "a.txt", files="*.txt")
-
-
-@pytest.mark.parametrize(
-    ("characters", "split", "lengths"),
-    [
-        (1000, (0.9, 0.05, 0.05), (900, 50, 50)),
-        (10, (1.0, 0.0, 0.0), (10, 0, 0)),
-        (7, (0.5, 0.5, 0.0), (4, 3, 0)),
-        (3, (0.8, 0.0, 0.2), (2, 0, 1)),
-        (1_115_394, (0.9, 0.1, 0.0), (1_003_855, 111_539, 0)),
-    ],
-)
-def test_splits_are_contiguous(
-    characters: int, split: tuple[float, float, float], lengths: tuple[int, int, int]
-) -> None:
-    fractions = dict(zip(("train", "valid", "test"), split, strict=True))
-    bounds = list(split_bounds(characters, SplitParams(**fractions)).values())
-    assert tuple(map(len, bounds)) == lengths
-    assert [i for placement in bounds for i in placement] == list(range(characters))
 
 
 def test_a_process_that_lives_on_reads_a_changed_archive_anew(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pipeline.errors import RefrainError
 from pipeline.params.corpus import CorpusParams, SplitParams
 from pipeline.text.corpus import Corpus
+from pipeline.text.splits import Splits
 from pipeline.text.vocab import UNK, Placement, Vocab, count_chars, read_vocab, vocab_from_counts, write_vocab
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1)
@@ -64,16 +65,18 @@ def test_empty_vocabulary_is_an_error() -> None:
 def test_file_round_trip(tmp_path: Path) -> None:
     vocab = vocab_of("分开 不分开\n😀", unk=True)
     placements = (Placement("", 0, 5, "abc"), Placement("\n", 5, 8, "def"))
-    write_vocab(tmp_path / "vocab.parquet", vocab, placements)
+    splits = Splits(("train", "test", "train"), (3, 5, 8), {"train": 2, "valid": 0, "test": 1})
+    write_vocab(tmp_path / "vocab.parquet", vocab, placements, splits)
     stored = read_vocab(tmp_path / "vocab.parquet")
-    assert (stored.vocab, stored.placements, stored.corpus_characters) == (vocab, placements, 8)
+    assert (stored.vocab, stored.placements, stored.splits) == (vocab, placements, splits)
+    assert stored.corpus_characters == 8
 
 
 def test_absent_or_damaged_file_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "vocab.parquet"
     with pytest.raises(RefrainError, match="dvc repro build_vocab"):
         read_vocab(path)
-    write_vocab(path, vocab_of("ab"), [Placement("", 0, 2, "abc")])
+    write_vocab(path, vocab_of("ab"), [Placement("", 0, 2, "abc")], Splits(("train",), (2,), {}))
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(RefrainError, match="damaged"):
         read_vocab(path)

@@ -11,7 +11,7 @@ from pipeline.data.encoding import encode_piece, plan_shards
 from pipeline.errors import RefrainError, TransientError
 from pipeline.params.runtime import RuntimeParams
 from pipeline.text import corpus
-from pipeline.text.corpus import Corpus, split_bounds
+from pipeline.text.corpus import Corpus
 from pipeline.text.vocab import VocabFile, count_chars, vocab_from_counts
 from pipeline.text.workers import parallel_map
 from tests.support.corpus import corpus_params
@@ -27,11 +27,11 @@ def encode(path: Path, folder: Path, runtime: RuntimeParams) -> dict[str, bytes]
     pieces = source.pieces()
     assert len(pieces) > 5
     with parallel_map(runtime) as over:
-        placements = source.placements(pieces, source.count(pieces, over))
+        counts = source.count(pieces, over)
+        placements = source.placements(pieces, counts)
         vocab = vocab_from_counts(count_chars(source.read()), unk=False, min_count=1)
-        bounds = split_bounds(placements[-1].stop, source.params.split)
-        task = partial(encode_piece, source.params, VocabFile(vocab, "v", tuple(placements)), folder)
-        assert all(over(task, plan_shards(pieces, placements, bounds)))
+        stored = VocabFile(vocab, "v", tuple(placements), source.splits(placements, counts))
+        assert all(over(partial(encode_piece, source.params, stored, folder), plan_shards(pieces, stored)))
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}
 
 
