@@ -100,7 +100,7 @@ def whole_training(side: str) -> dict[str, float | str]:
     vocab, splits = encode(params)
     torch.manual_seed(params.seed)
     model = CharLM(ModelConfig(len(vocab), **settings.architecture), train.implementation)
-    hooks = Hooks(None, lambda: (), lambda _: None, lambda *_: None, lambda _: None)
+    hooks = Hooks(None, lambda: (), lambda _: None, lambda *_: None, lambda _: None, lambda _: None)
     trainer = Trainer(model, splits["train"], train, params.runtime, params.seed, hooks)
     trainer.optimizer = new_optimizer(side, train, model)
     while not trainer.is_finished():

@@ -91,7 +91,7 @@ class OurTraining:
         self.train = train or like_the_textbook(precision)
         model = CharLM(ModelConfig(vocab_size=vocab_size, cell=cell, hidden_size=HIDDEN)).train()
         self.done: list[Epoch] = []
-        hooks = Hooks(None, lambda: (), lambda _: None, lambda *_: None, self.done.append)
+        hooks = Hooks(None, lambda: (), lambda _: None, lambda *_: None, lambda _: None, self.done.append)
         self.trainer = Trainer(model, ids.numpy(), self.train, RuntimeParams(), 0, hooks)
 
     def epoch(self) -> float:

@@ -33,7 +33,7 @@ def characters_per_second(
     torch.manual_seed(0)
     model = CharLM(ModelConfig(vocab_size, "gru", HIDDEN))
     train = like_the_textbook(batch_size=batch_size)
-    hooks = Hooks(None, lambda: (), lambda _: None, step_done, lambda _: None)
+    hooks = Hooks(None, lambda: (), lambda _: None, step_done, lambda _: None, lambda _: None)
     runtime = RuntimeParams(checkpoint_seconds=1e9)
     with suppress(EnoughStepsError):
         Trainer(model, text, train, runtime, 0, hooks, ranks).run()

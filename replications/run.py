@@ -32,7 +32,7 @@ from pipeline.text.splits import cut_by_position
 from pipeline.text.vocab import Vocab, check_prefixes, count_chars, vocab_from_counts
 from pipeline.training.hooks import sampler, validator
 from pipeline.training.loop import Hooks, Trainer, TrainingStopped
-from pipeline.training.state import Epoch
+from pipeline.training.state import Epoch, Evaluation
 from replications.results import Result, Sample, write_run
 
 
@@ -56,9 +56,10 @@ class Printer:
 
     def __init__(self, prefixes: list[str], device: str) -> None:
         self._prefixes, self._device = prefixes, device
-        self._characters, self._started = 0, time.perf_counter()
+        self._characters, self._elapsed, self._started = 0, 0.0, time.perf_counter()
         self._seconds: list[float] = []
         self.epochs: list[Epoch] = []
+        self.held_out: dict[str, float] = {}
         self.samples: list[Sample] = []
 
     def add_sample(self, epoch: int, texts: tuple[str, ...]) -> None:
@@ -72,26 +73,34 @@ class Printer:
         """Count the characters of a step."""
         self._characters += characters
 
-    def add_epoch(self, epoch: Epoch) -> None:
-        """Time an epoch, and print it if it has samples."""
-        self._seconds.append(time.perf_counter() - self._started)
-        self.epochs.append(epoch)
-        if epoch.samples:
+    def add_evaluation(self, evaluation: Evaluation) -> None:
+        """Keep validation perplexity, and print samples. Their time is not the epoch's."""
+        self._elapsed += time.perf_counter() - self._started
+        if evaluation.valid_perplexity is not None:
+            self.held_out[str(evaluation.epoch)] = evaluation.valid_perplexity
+        if evaluation.samples:
             print(
-                f"epoch {epoch.epoch}, perplexity {epoch.train_perplexity:.4f}, "
+                f"epoch {evaluation.epoch}, perplexity {evaluation.train_perplexity:.4f}, "
                 f"time {self.typical_seconds():.2f} sec, "
                 f"{self.typical_speed():,.0f} characters/s on {self._device}"
             )
-            self.add_sample(epoch.epoch, epoch.samples)
+            self.add_sample(evaluation.epoch, evaluation.samples)
+        self._started = time.perf_counter()
+
+    def add_epoch(self, epoch: Epoch) -> None:
+        """Time an epoch."""
+        self._seconds.append(self._elapsed + time.perf_counter() - self._started)
+        self._elapsed = 0.0
+        self.epochs.append(epoch)
         self._started = time.perf_counter()
 
     def typical_seconds(self) -> float:
-        """Seconds of the median epoch; 0 before the first."""
-        return median(self._seconds or [0.0])
+        """Seconds of the median epoch; before the first, of what has passed."""
+        return median(self._seconds or [self._elapsed])
 
     def typical_speed(self) -> float:
-        """Characters per second in the median epoch; 0 before the first."""
-        return self._characters / len(self._seconds) / self.typical_seconds() if self._seconds else 0.0
+        """Characters per second in the median epoch."""
+        return self._characters / max(len(self._seconds), 1) / max(self.typical_seconds(), 1e-9)
 
 
 def main(recipe: str, changes: list[str], save: str | None) -> None:
@@ -120,7 +129,12 @@ def train_recipe(recipe: str, changes: Sequence[str] = ()) -> Training:
         print(f"{recipe}, untrained (vocabulary of {len(vocab):,})")
         printer.add_sample(0, sample())
     hooks = Hooks(
-        validator(model, splits["valid"]), sample, lambda _: None, printer.add_step, printer.add_epoch
+        validate=validator(model, splits["valid"]),
+        sample=sample,
+        save=lambda _: None,
+        step_done=printer.add_step,
+        evaluated=printer.add_evaluation,
+        epoch_done=printer.add_epoch,
     )
     trainer = Trainer(model, splits["train"], train, params.runtime, params.seed, hooks)
     started = time.perf_counter()
@@ -134,7 +148,7 @@ def train_recipe(recipe: str, changes: Sequence[str] = ()) -> Training:
         vocab_size=len(vocab),
         prefixes=train.sample.prefixes,
         perplexity=[e.train_perplexity for e in printer.epochs],
-        held_out={str(e.epoch): e.valid_perplexity for e in printer.epochs if e.valid_perplexity is not None},
+        held_out=printer.held_out,
         baselines=baselines(splits, len(vocab)),
         stopped=stopped,
         versions=package_versions(imported_modules("replications.run")),

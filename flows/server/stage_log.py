@@ -43,7 +43,7 @@ class StageLog:
         report = read_report(self._report_file)
         if report and report != self._shown:
             self._shown, self._last_update = report, time.monotonic()
-            self._show(100 * report.epoch / report.epochs, str(report))
+            self._show(100 * report.step / report.steps, str(report))
 
     @contextmanager
     def progress(self) -> Iterator[Mapping[str, str]]:

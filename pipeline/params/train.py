@@ -10,8 +10,8 @@ from pipeline.params.section import Count, NonEmpty, NonNegative, Positive, Sect
 class SampleParams(Section):
     """Greedy text that a model writes during training."""
 
-    every: Annotated[int, Field(ge=0)] = 25
-    """Epochs between two samples; 0: never."""
+    every: Annotated[int, Field(ge=0)] = 500
+    """Steps between two samples; 0: never. The last step always has a sample, too."""
 
     prefixes: list[NonEmpty] = Field(default_factory=list)
     """What the samples start with."""
@@ -56,8 +56,8 @@ class TrainParams(Section):
     patience: Count | None = None
     """Stop after this many evaluations without a better validation perplexity; null: never."""
 
-    evaluate_every: Count = 5
-    """Epochs between evaluations of the validation split."""
+    evaluate_every: Count = 100
+    """Steps between evaluations of the validation split, which is also evaluated after the last step."""
 
     precision: Literal["highest", "high", "medium"] = "highest"
     """Precision of float32 matrix products; ``medium`` rounds to bfloat16 where that is faster.

@@ -11,23 +11,23 @@ FONT = "Liberation Sans"
 
 
 def read_curves(folder: Path, models: list[str]) -> pd.DataFrame:
-    """A table with columns ``model``, ``split``, ``epoch``, ``perplexity``, read from DVCLive's files."""
+    """A table with columns ``model``, ``split``, ``step``, ``perplexity``, read from DVCLive's files."""
     frames = [pd.DataFrame(columns=["step", "perplexity", "model", "split"])]
     for model in models:
         for split in ("train", "valid"):
             path = folder / model / "plots" / "metrics" / split / "perplexity.tsv"
             if path.exists():
                 frames.append(pd.read_csv(path, sep="\t").assign(model=model, split=split))
-    return pd.concat(frames[1:] or frames, ignore_index=True).rename(columns={"step": "epoch"})
+    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 def learning_curves(curves: pd.DataFrame, models: list[str]) -> str:
-    """Perplexity by epoch on a logarithmic axis, as SVG: one colour per model, dashes for validation."""
+    """Perplexity by step on a logarithmic axis, as SVG: one colour per model, dashes for validation."""
     lines = (
-        alt.Chart(curves[["epoch", "perplexity", "model", "split"]])
+        alt.Chart(curves[["step", "perplexity", "model", "split"]])
         .mark_line(strokeWidth=2)
         .encode(
-            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(grid=False, tickMinStep=1)),
+            x=alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickMinStep=1)),
             y=alt.Y("perplexity:Q", title="perplexity", scale=alt.Scale(type="log", nice=False)),
             color=alt.Color("model:N", sort=models, title="model", scale=alt.Scale(scheme="tableau10")),
             strokeDash=alt.StrokeDash("split:N", sort=["train", "valid"], title="split"),

@@ -8,7 +8,7 @@ from dvclive.live import Live
 
 from pipeline.arithmetic.rounding import six_digits
 from pipeline.artifacts import write_text
-from pipeline.training.state import Epoch
+from pipeline.training.state import Epoch, Evaluation
 
 
 class Curves:
@@ -26,14 +26,18 @@ class Curves:
     def __enter__(self) -> "Curves":
         return self
 
-    def add(self, epoch: Epoch) -> None:
-        """Add one epoch."""
-        self._live.step = epoch.epoch
+    def add_epoch(self, epoch: Epoch) -> None:
+        """Add the training perplexity of an epoch."""
+        self._live.step = epoch.step
         self._live.log_metric("train/perplexity", six_digits(epoch.train_perplexity))
-        if epoch.valid_perplexity is not None:
-            self._live.log_metric("valid/perplexity", six_digits(epoch.valid_perplexity))
-        for prefix, text in zip(self._prefixes, epoch.samples, strict=bool(epoch.samples)):
-            row = {"epoch": epoch.epoch, "prefix": prefix, "text": text}
+
+    def add_evaluation(self, evaluation: Evaluation) -> None:
+        """Add validation perplexity and samples."""
+        self._live.step = evaluation.step
+        if evaluation.valid_perplexity is not None:
+            self._live.log_metric("valid/perplexity", six_digits(evaluation.valid_perplexity))
+        for prefix, text in zip(self._prefixes, evaluation.samples, strict=bool(evaluation.samples)):
+            row = {"step": evaluation.step, "prefix": prefix, "text": text}
             self._samples.append(json.dumps(row, ensure_ascii=False) + "\n")
 
     def __exit__(

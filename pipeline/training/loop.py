@@ -20,7 +20,15 @@ from pipeline.training.gradients import Gradients
 from pipeline.training.meter import FLUSH_STEPS, EpochTotals
 from pipeline.training.optim import Optimizer, learning_rate_at
 from pipeline.training.ranks import ONE_RANK, Ranks
-from pipeline.training.state import Epoch, History, KeptWeights, LaneStates, RandomStates, Stateful
+from pipeline.training.state import (
+    Epoch,
+    Evaluation,
+    History,
+    KeptWeights,
+    LaneStates,
+    RandomStates,
+    Stateful,
+)
 
 CHECKPOINT_POLL_STEPS = 10
 """How often, in steps, several ranks ask each other whether a checkpoint is due."""
@@ -43,14 +51,16 @@ class Hooks:
 
     ``validate`` returns the validation perplexity, ``sample`` returns texts, ``save`` stores the state of the
     training. After each step, ``step_done`` gets the number of characters whose losses were read since the
-    last call, and the epoch's mean loss so far, or None if no losses were read. After each epoch,
-    ``epoch_done`` gets the epoch. If training resumes, it first gets the epochs before the checkpoint.
+    last call, and the epoch's mean loss so far, or None if no losses were read. ``evaluated`` and
+    ``epoch_done`` get each evaluation and each epoch. If training resumes, they first get those before the
+    checkpoint.
     """
 
     validate: Callable[[], float] | None
     sample: Callable[[], tuple[str, ...]]
     save: Callable[[dict[str, Any]], None]
     step_done: Callable[[int, float | None], None]
+    evaluated: Callable[[Evaluation], None]
     epoch_done: Callable[[Epoch], None]
 
 
@@ -104,15 +114,18 @@ class Trainer:
                     if self.checkpoint_is_due(signals):
                         self.save(signals)
                     self.step(inputs, labels)
+                    self.evaluate_if_due()
+                    if self.is_finished():
+                        break
                 self.finish_epoch()
         self.weights.check_finite()
         self.hooks.save(self.state_dict())
         return self.weights.kept()
 
     def is_finished(self) -> bool:
-        """Whether all epochs are done, or patience has run out."""
+        """Whether all steps are done, or patience has run out."""
         out_of_patience = self.history.is_out_of_patience(self.params.patience)
-        return self.totals.epoch > self.params.epochs or out_of_patience
+        return self.steps_done >= self.all_steps or out_of_patience
 
     def minibatches(self) -> Iterator[Minibatch]:
         """This rank's share of the remaining minibatches of the current epoch."""
@@ -135,7 +148,7 @@ class Trainer:
         loss, characters, end = self.gradients.compute(inputs, labels, start)
         if self.sampling.carries_state:
             self.lanes.states = end
-        rate = learning_rate_at(self.params, self.steps_done, self.params.epochs * self.steps_per_epoch)
+        rate = learning_rate_at(self.params, self.steps_done, self.all_steps)
         self.totals.add(loss, characters, self.optimizer.step(rate))
         if self.totals.steps_done % FLUSH_STEPS == 0 or self.totals.steps_done == self.steps_per_epoch:
             self.totals.flush_losses()
@@ -143,19 +156,40 @@ class Trainer:
         else:
             self.hooks.step_done(0, None)
 
-    def finish_epoch(self) -> None:
-        """Evaluate, sample and report if they are due, then start the next epoch."""
-        epoch, every = self.totals.epoch, self.params.sample.every
-        train_perplexity = perplexity_of(self.totals.mean_loss())
+    def evaluate_if_due(self) -> None:
+        """Compute validation perplexity and write samples, each if it is due after this step."""
+        step, every = self.steps_done, self.params.sample.every
         valid = None
-        if self.hooks.validate and (epoch == self.params.epochs or epoch % self.params.evaluate_every == 0):
+        if self.hooks.validate and (step == self.all_steps or step % self.params.evaluate_every == 0):
             valid = self.hooks.validate()
             self.weights.keep_if_best(valid, self.history)
-        samples = self.hooks.sample() if every and epoch % every == 0 else ()
-        self.history.epochs.append(Epoch(epoch, train_perplexity, valid, samples))
-        self.hooks.epoch_done(self.history.epochs[-1])
-        self.totals.start_epoch(epoch + 1)
-        self.lanes.start_epoch(as_ring=self.sampling.is_ring)
+        samples_are_due = bool(every) and (step == self.all_steps or step % every == 0)
+        if valid is None and not samples_are_due:
+            return
+        samples = self.hooks.sample() if samples_are_due else ()
+        self.history.evaluations.append(
+            Evaluation(self.totals.epoch, step, self.train_perplexity(), valid, samples)
+        )
+        self.hooks.evaluated(self.history.evaluations[-1])
+
+    def finish_epoch(self) -> None:
+        """Report the epoch, and start the next one unless this one was not completed."""
+        epoch = Epoch(self.totals.epoch, self.steps_done, self.train_perplexity())
+        self.history.epochs.append(epoch)
+        self.hooks.epoch_done(epoch)
+        if self.totals.steps_done == self.steps_per_epoch:
+            self.totals.start_epoch(self.totals.epoch + 1)
+            self.lanes.start_epoch(as_ring=self.sampling.is_ring)
+
+    def train_perplexity(self) -> float:
+        """The training perplexity of the epoch so far."""
+        self.totals.flush_losses()
+        return perplexity_of(self.totals.mean_loss())
+
+    @property
+    def all_steps(self) -> int:
+        """Optimiser steps of all epochs."""
+        return self.params.epochs * self.steps_per_epoch
 
     @property
     def steps_done(self) -> int:
@@ -198,6 +232,8 @@ class Trainer:
             part.load_state_dict(
                 {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
             )
+        for evaluation in self.history.evaluations:
+            self.hooks.evaluated(evaluation)
         for epoch in self.history.epochs:
             self.hooks.epoch_done(epoch)
 

@@ -8,11 +8,11 @@ from tqdm import tqdm
 
 from pipeline.artifacts import write_json
 from pipeline.training.progress_report import ProgressReport, send_report
-from pipeline.training.state import Epoch
+from pipeline.training.state import Evaluation
 from pipeline.visible import visible
 
 LOG_SECONDS = 10
-"""An epoch without samples writes a line to the log only if the last line is at least this old."""
+"""An evaluation without samples writes a line to the log only if the last line is at least this old."""
 
 
 class Progress:
@@ -25,12 +25,13 @@ class Progress:
         self._resumed = False
         self._started = self._logged = time.monotonic()
 
-    def start(self, steps_per_epoch: int, steps_done: int) -> None:
-        """Start counting, with ``steps_done`` steps already done."""
+    def start(self, steps: int, steps_done: int) -> None:
+        """Start counting, with ``steps_done`` of ``steps`` steps already done."""
         self._resumed = steps_done > 0
+        self._steps, self._first_step = steps, steps_done
         self._bar = tqdm(
             desc=self._model,
-            total=self._epochs * steps_per_epoch,
+            total=steps,
             initial=steps_done,
             unit="step",
             disable=not sys.stderr.isatty(),
@@ -46,17 +47,18 @@ class Progress:
             if loss is not None:
                 self._bar.set_postfix(nats=f"{loss:.3f}", refresh=False)
 
-    def epoch(self, epoch: Epoch) -> None:
-        """Report one epoch. Epochs before the checkpoint from which training resumes are ignored."""
+    def evaluation(self, evaluation: Evaluation) -> None:
+        """Report an evaluation. Those before the checkpoint from which training resumes are ignored."""
         if self._bar is None:
             return
         now = time.monotonic()
-        if epoch.samples or epoch.epoch == self._epochs or now - self._logged >= LOG_SECONDS:
+        is_last = evaluation.step == self._steps
+        if evaluation.samples or is_last or now - self._logged >= LOG_SECONDS:
             self._logged = now
-            report = self._report(epoch)
+            report = self._report(evaluation)
             send_report(report)  # first: whoever sees the line finds the report
             self._log(str(report))
-            for prefix, text in zip(self._prefixes, epoch.samples, strict=bool(epoch.samples)):
+            for prefix, text in zip(self._prefixes, evaluation.samples, strict=bool(evaluation.samples)):
                 self._log(f"  - {visible(prefix + text)}")
 
     def close(self, timings: Path | None = None, device: str = "") -> None:
@@ -73,14 +75,20 @@ class Progress:
             }
             write_json(timings, figures)
 
-    def _report(self, epoch: Epoch) -> ProgressReport:
+    def _report(self, evaluation: Evaluation) -> ProgressReport:
+        seconds = time.monotonic() - self._started
+        done = evaluation.step - self._first_step
         return ProgressReport(
             model=self._model,
-            epoch=epoch.epoch,
+            epoch=evaluation.epoch,
             epochs=self._epochs,
-            train_perplexity=epoch.train_perplexity,
-            valid_perplexity=epoch.valid_perplexity,
+            step=evaluation.step,
+            steps=self._steps,
+            train_perplexity=evaluation.train_perplexity,
+            valid_perplexity=evaluation.valid_perplexity,
             characters_per_second=self._speed(),
+            seconds=seconds,
+            seconds_left=seconds / done * (self._steps - evaluation.step),
         )
 
     def _speed(self) -> float:

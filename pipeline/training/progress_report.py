@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from tqdm import tqdm
 
 PROGRESS_FILE = "REFRAIN_PROGRESS_FILE"
 """The environment variable with the path of the file. Without it, nothing is written."""
@@ -21,28 +22,36 @@ Perplexity = Annotated[float, Field(ge=0)]
 
 
 class ProgressReport(BaseModel):
-    """The progress of a training. ``valid_perplexity`` is None if the epoch was not evaluated."""
+    """The progress of a training. ``valid_perplexity`` is None if there is no validation text.
+
+    ``seconds_left`` is how long the remaining steps take if no early stopping ends the training.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     model: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     epoch: Annotated[int, Field(ge=1)]
     epochs: int
+    step: Annotated[int, Field(ge=1)]
+    steps: int
     train_perplexity: Perplexity
     valid_perplexity: Perplexity | None
     characters_per_second: Annotated[float, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0)]
+    seconds_left: Annotated[float, Field(ge=0)]
 
     @model_validator(mode="after")
-    def _epoch_is_one_of_them(self) -> Self:
-        if self.epoch > self.epochs:
-            raise ValueError(f"epoch {self.epoch} of {self.epochs}")
+    def _step_is_one_of_them(self) -> Self:
+        if self.epoch > self.epochs or self.step > self.steps:
+            raise ValueError(f"epoch {self.epoch} of {self.epochs}, step {self.step} of {self.steps}")
         return self
 
     def __str__(self) -> str:
         valid = "" if self.valid_perplexity is None else f", validation {self.valid_perplexity:.4g}"
         return (
             f"{self.model}: epoch {self.epoch}/{self.epochs}, perplexity {self.train_perplexity:.4g}{valid}, "
-            f"{self.characters_per_second:,.0f} characters/s"
+            f"{self.characters_per_second:,.0f} characters/s, {tqdm.format_interval(self.seconds)} elapsed, "
+            f"at most {tqdm.format_interval(self.seconds_left)} left"
         )
 
 

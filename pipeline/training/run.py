@@ -23,7 +23,7 @@ from pipeline.training.hooks import sampler, validator
 from pipeline.training.loop import Hooks, Trainer, TrainingStopped
 from pipeline.training.progress import Progress
 from pipeline.training.ranks import Ranks
-from pipeline.training.state import Epoch
+from pipeline.training.state import Epoch, Evaluation
 
 log = logging.getLogger(__name__)
 
@@ -50,16 +50,21 @@ def train_model(name: str, params: Params, device: torch.device, ranks: Ranks) -
             if is_first:
                 write_checkpoint(artifacts.checkpoint_path(name), state, identity)
 
+        def evaluated(evaluation: Evaluation) -> None:
+            if curves:
+                curves.add_evaluation(evaluation)
+                progress.evaluation(evaluation)
+
         def epoch_done(epoch: Epoch) -> None:
             if curves:
-                curves.add(epoch)
-                progress.epoch(epoch)
+                curves.add_epoch(epoch)
 
         hooks = Hooks(
             validate=partial(ranks.on_first_rank, validate) if validate else None,
             sample=partial(ranks.on_first_rank, sample),
             save=save,
             step_done=progress.step,
+            evaluated=evaluated,
             epoch_done=epoch_done,
         )
         trainer = Trainer(model, splits["train"], train, params.runtime, params.seed, hooks, ranks)
@@ -130,10 +135,10 @@ def train_to_the_end(trainer: Trainer, name: str, progress: Progress) -> dict[st
     """Train to the end. Log if training resumes from a checkpoint, or if it is stopped."""
     is_first = trainer.ranks.rank == 0
     if is_first and trainer.steps_done:
-        where = "after its last epoch" if trainer.is_finished() else f"in epoch {trainer.totals.epoch}"
+        where = "after its last step" if trainer.is_finished() else f"in epoch {trainer.totals.epoch}"
         log.info("%s: going on from its checkpoint, %s", name, where)
     if is_first:
-        progress.start(trainer.steps_per_epoch, trainer.steps_done)
+        progress.start(trainer.all_steps, trainer.steps_done)
     try:
         return trainer.run()
     except TrainingStopped as stopped:

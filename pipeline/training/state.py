@@ -28,25 +28,41 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Epoch:
-    """The results of one epoch. ``train_perplexity`` is measured during the epoch, while the weights change,
-    as in textbooks. ``valid_perplexity`` is measured at its end, or None if the epoch was not evaluated.
+    """The result of an epoch, which ended with step ``step``, or of the part of it until training stopped.
+
+    ``train_perplexity`` is measured during the epoch, while the weights change, as in textbooks.
     """
 
     epoch: int
+    step: int
     train_perplexity: float
-    valid_perplexity: float | None = None
-    samples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model achieved after ``step`` steps: validation perplexity and samples, if they were due.
+
+    ``train_perplexity`` is the one of epoch ``epoch`` so far.
+    """
+
+    epoch: int
+    step: int
+    train_perplexity: float
+    valid_perplexity: float | None
+    samples: tuple[str, ...]
 
 
 @dataclass
 class History:
-    """All epochs so far."""
+    """All epochs and evaluations so far."""
 
     epochs: list[Epoch] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
 
     def valid_perplexities(self) -> list[float]:
-        """The validation perplexities of the epochs that were evaluated."""
-        return [epoch.valid_perplexity for epoch in self.epochs if epoch.valid_perplexity is not None]
+        """All validation perplexities."""
+        valid = (evaluation.valid_perplexity for evaluation in self.evaluations)
+        return [perplexity for perplexity in valid if perplexity is not None]
 
     def is_out_of_patience(self, patience: int | None) -> bool:
         """Whether the last ``patience`` evaluations have brought no improvement."""
@@ -54,12 +70,16 @@ class History:
         return bool(patience and valid) and len(valid) - 1 - valid.index(min(valid)) >= (patience or 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """All epochs."""
-        return {"epochs": [asdict(epoch) for epoch in self.epochs]}
+        """All epochs and evaluations."""
+        return asdict(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
-        self.epochs = [Epoch(**{**epoch, "samples": tuple(epoch["samples"])}) for epoch in state["epochs"]]
+        self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self.evaluations = [
+            Evaluation(**{**evaluation, "samples": tuple(evaluation["samples"])})
+            for evaluation in state["evaluations"]
+        ]
 
 
 class KeptWeights:

@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_curves_of_all_models_in_one_table(folder: Path) -> None:
     rows = read_curves(folder, ["rnn", "gru"]).to_dict("records")
-    assert [(r["model"], r["split"], r["epoch"], r["perplexity"]) for r in rows] == [
+    assert [(r["model"], r["split"], r["step"], r["perplexity"]) for r in rows] == [
         ("rnn", "train", 1, 9.0),
         ("rnn", "train", 2, 4.0),
         ("gru", "train", 1, 8.0),
@@ -34,6 +34,6 @@ def test_picture_names_models_and_has_the_same_bytes_each_time(folder: Path) -> 
     curves = read_curves(folder, ["rnn", "gru"])
     svg = learning_curves(curves, ["rnn", "gru"])
     assert svg.startswith("<svg")
-    for label in (">rnn<", ">gru<", ">perplexity<", ">epoch<", ">valid<"):
+    for label in (">rnn<", ">gru<", ">perplexity<", ">step<", ">valid<"):
         assert label in svg
     assert learning_curves(curves, ["rnn", "gru"]) == svg

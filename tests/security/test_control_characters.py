@@ -21,7 +21,7 @@ from pipeline.text.files import find_files
 from pipeline.text.splits import Splits
 from pipeline.text.vocab import Vocab, VocabFile
 from pipeline.training.progress import Progress
-from pipeline.training.state import Epoch
+from pipeline.training.state import Evaluation
 from pipeline.visible import visible
 from tests.support.project import Project
 
@@ -87,7 +87,7 @@ def test_a_trainings_log_shows_samples_in_one_line(capsys: pytest.CaptureFixture
     """Also where standard error is no terminal: the log of a flow, a file."""
     progress = Progress("rnn", 1, [TITLE])
     progress.start(1, 0)
-    progress.epoch(Epoch(1, 2.0, None, (f"x\nerror: y\n{HOSTILE}",)))
+    progress.evaluation(Evaluation(1, 1, 2.0, None, (f"x\nerror: y\n{HOSTILE}",)))
     progress.close()
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2

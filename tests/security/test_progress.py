@@ -25,7 +25,7 @@ REPORTS = [
     b'{"model": "x", "epoch": 1, "epochs": 0}',
     *(
         b'{"model": "%b", "epoch": %b, "epochs": %b, "train_perplexity": %b, "valid_perplexity": null, '
-        b'"characters_per_second": 1}' % fields
+        b'"step": 1, "steps": 1, "characters_per_second": 1, "seconds": 1, "seconds_left": 1}' % fields
         for fields in [
             (b"x", b"1", b"0", b"1"),
             (b"x", b"0", b"0", b"1"),

@@ -33,10 +33,10 @@ train:
   clip: 1.0
   keep: last
   patience: null
-  evaluate_every: 2
+  evaluate_every: 20
   precision: highest
   implementation: auto
-  sample: {every: 2, prefixes: [分开], length: 10}
+  sample: {every: 30, prefixes: [分开], length: 10}
 models:
   rnn: {cell: rnn, hidden_size: 16, num_layers: 1}
   gru: {cell: gru, hidden_size: 16, num_layers: 2, dropout: 0.2}
@@ -145,8 +145,8 @@ class Project:
 
 LONG_TRAINING = [
     ("epochs: 4", "epochs: 120"),
-    ("sample: {every: 2", "sample: {every: 50"),
-    ("evaluate_every: 2", "evaluate_every: 30"),
+    ("sample: {every: 30", "sample: {every: 750"),
+    ("evaluate_every: 20", "evaluate_every: 450"),
 ]
 """Edits of PARAMS after which a training takes long enough to be stopped in the middle, and then ends."""
 

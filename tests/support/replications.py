@@ -11,7 +11,7 @@ from tests.support.project import ROOT, Project
 SMALL = [
     "corpus.max_chars=2000",
     "train.epochs=3",
-    "train.sample.every=2",
+    "train.sample.every=12",
     "train.batch_size=8",
     "vocab.unk=true",
     "train.sample.length=5",
@@ -55,6 +55,6 @@ def with_replications(project: Project) -> Project:
     write_text(project.folder)
     project.edit("max_chars: 10000", "max_chars: 2000", "replications/recipes/rnn-torch.yaml")
     project.edit("epochs: 160", "epochs: 2", "replications/recipes/gru-torch.yaml")
-    project.edit("every: 40", "every: 1", "replications/recipes/gru-torch.yaml")
+    project.edit("every: 320", "every: 1", "replications/recipes/gru-torch.yaml")
     project.commit("replications")
     return project

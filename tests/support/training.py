@@ -12,7 +12,7 @@ from pipeline.params.runtime import RuntimeParams
 from pipeline.params.train import TrainParams
 from pipeline.training.loop import Hooks, Trainer
 from pipeline.training.ranks import ONE_RANK, Ranks
-from pipeline.training.state import Epoch
+from pipeline.training.state import Epoch, Evaluation
 
 
 def train_params(**changes: Any) -> TrainParams:
@@ -29,7 +29,7 @@ def train_params(**changes: Any) -> TrainParams:
         "clip": 1.0,
         "keep": "last",
         "patience": None,
-        "evaluate_every": 1,
+        "evaluate_every": 6,
         "precision": "highest",
         "implementation": "auto",
         "sample": {"every": 0, "prefixes": [], "length": 5},
@@ -42,6 +42,7 @@ class Recorder:
 
     def __init__(self, valid: list[float] | None = None) -> None:
         self.epochs: list[Epoch] = []
+        self.evaluations: list[Evaluation] = []
         self.checkpoints: list[dict[str, Any]] = []
         self.valid = iter(valid) if valid else None
 
@@ -51,6 +52,7 @@ class Recorder:
             sample=lambda: ("text",),
             save=lambda state: self.checkpoints.append(copy.deepcopy(state)),
             step_done=step_done,
+            evaluated=self.evaluations.append,
             epoch_done=self.epochs.append,
         )
 

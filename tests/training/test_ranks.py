@@ -189,7 +189,7 @@ def test_dvc_takes_over_what_torchrun_has_trained(on_two: Project) -> None:
     trained = on_two.hashes("gru")
     on_two.edit("  processes: 2\n", "  processes: 1\n")
     said = on_two.run("dvc", "repro", "train@gru").stderr
-    assert "gru: going on from its checkpoint, after its last epoch" in said
+    assert "gru: going on from its checkpoint, after its last step" in said
     assert on_two.hashes("gru") == trained
     assert "up to date" in on_two.run("dvc", "status", "train@gru").stdout
 

@@ -17,6 +17,9 @@ from tests.support.training import Recorder, trainer
 
 IDS = torch.randint(7, (203,), generator=torch.Generator().manual_seed(3))
 
+STEPS = 6
+"""Steps of an epoch on these."""
+
 
 @pytest.mark.parametrize("sampling", ["consecutive", "random", "classic_consecutive", "classic_random"])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -78,7 +81,7 @@ def test_going_on_from_any_checkpoint_gives_the_same_weights(
     expected = whole.run()
     assert len(recorder.checkpoints) == 3 * whole.steps_per_epoch + 1
     for checkpoint in recorder.checkpoints[:: 3 if "random" in sampling else 2]:
-        again = Recorder(valid[checkpoint["totals.epoch"] - 1 :])
+        again = Recorder(valid[len(checkpoint["history.evaluations"]) :])
         work = trainer(IDS, again, **settings)
         torch.manual_seed(99)  # what is in the generator must come from the checkpoint
         write_checkpoint(tmp_path / "checkpoint", checkpoint, "me")
@@ -141,24 +144,48 @@ def test_best_weights_are_those_of_the_best_validation() -> None:
     assert torch.equal(weights[1], last), "the best was the last"
 
 
-def test_patience_stops_training() -> None:
+@pytest.mark.parametrize("evaluate_every", [4, STEPS, 2 * STEPS])
+def test_patience_stops_training_even_within_an_epoch(evaluate_every: int) -> None:
     recorder = Recorder([5.0, 4.0, 4.5, 4.2, 1.0])
-    trainer(IDS, recorder, epochs=5, patience=2).run()
-    assert [epoch.valid_perplexity for epoch in recorder.epochs] == [5.0, 4.0, 4.5, 4.2]
-
-
-def test_evaluates_and_samples_when_told_to() -> None:
-    recorder = Recorder([1.0] * 9)
-    sample = {"every": 3, "prefixes": ["x"], "length": 5}
-    trainer(IDS, recorder, epochs=5, evaluate_every=2, sample=sample).run()
-    assert [epoch.valid_perplexity is not None for epoch in recorder.epochs] == [
-        False,
-        True,
-        False,
-        True,
-        True,
+    work = trainer(IDS, recorder, epochs=50, patience=2, evaluate_every=evaluate_every)
+    work.run()
+    assert [evaluation.valid_perplexity for evaluation in recorder.evaluations] == [5.0, 4.0, 4.5, 4.2]
+    assert recorder.evaluations[-1].step == 4 * evaluate_every == work.steps_done
+    assert recorder.epochs[-1].step == 4 * evaluate_every
+    assert [epoch.step for epoch in recorder.epochs[:-1]] == [
+        STEPS * epoch.epoch for epoch in recorder.epochs[:-1]
     ]
-    assert [epoch.samples for epoch in recorder.epochs] == [(), (), ("text",), (), ()]
+    assert work.is_finished()
+
+
+def test_a_training_that_patience_has_stopped_is_not_resumed() -> None:
+    recorder = Recorder([5.0, 4.0, 4.5, 4.2, 1.0])
+    work = trainer(IDS, recorder, epochs=50, patience=2, evaluate_every=4)
+    weights = work.run()
+    again = trainer(IDS, Recorder([1.0]), epochs=50, patience=2, evaluate_every=4)
+    again.load_state_dict(recorder.checkpoints[-1])
+    assert again.is_finished()
+    kept = again.run()
+    assert all(torch.equal(weights[name], kept[name]) for name in weights)
+
+
+def test_evaluates_and_samples_when_told_to_and_at_the_end() -> None:
+    recorder = Recorder([1.0] * 9)
+    sample = {"every": 9, "prefixes": ["x"], "length": 5}
+    trainer(IDS, recorder, epochs=4, evaluate_every=6, sample=sample).run()
+    assert [(e.step, e.valid_perplexity is not None, e.samples) for e in recorder.evaluations] == [
+        (6, True, ()),
+        (9, False, ("text",)),
+        (12, True, ()),
+        (18, True, ("text",)),
+        (4 * STEPS, True, ("text",)),
+    ]
+
+
+def test_no_samples_without_an_interval() -> None:
+    recorder = Recorder()
+    trainer(IDS, recorder, sample={"every": 0, "prefixes": ["x"], "length": 5}).run()
+    assert not recorder.evaluations
 
 
 def test_loss_that_is_not_finite_stops_with_step_norm_and_advice() -> None:

@@ -12,9 +12,13 @@ REPORT = ProgressReport(
     model="rnn",
     epoch=1,
     epochs=2,
+    step=8,
+    steps=16,
     train_perplexity=30.0,
     valid_perplexity=None,
     characters_per_second=1000.0,
+    seconds=5.0,
+    seconds_left=5.0,
 )
 
 
@@ -56,7 +60,10 @@ def test_a_training_reports_to_the_flow_that_runs_it(
         log.write_line("a line without news")
         folder = Path(variables[PROGRESS_FILE]).parent
         assert folder.stat().st_mode & 0o077 == 0, "nobody else can write there"
-    assert shown == [(50, "rnn: epoch 1/2, perplexity 30, 1,000 characters/s"), (100, None)]
+    assert shown == [
+        (50, "rnn: epoch 1/2, perplexity 30, 1,000 characters/s, 00:05 elapsed, at most 00:05 left"),
+        (100, None),
+    ]
     assert not folder.exists()
 
 
