@@ -221,7 +221,7 @@ def baselines(splits: dict[str, NDArray[np.int64]], vocab_size: int) -> dict[str
     """Held-out perplexity of the predictors that only count, if anything is held out."""
     if len(splits["valid"]) < 2:
         return {}
-    scores = Baselines(splits["train"], vocab_size).scores(splits["valid"])
+    scores = Baselines(splits["train"], splits["valid"], vocab_size).scores(splits["valid"])
     return {name: score.perplexity for name, score in scores.items()}
 
 

@@ -20,8 +20,8 @@ PARAMS_FILE = Path("params.yaml")
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=64)]
 """Models have files and stages of that name: nothing in it means anything in a path or to a shell."""
 
-BASELINES = ("uniform", "unigram", "bigram")
-"""Names of the baselines in the table of results. Models cannot have these names."""
+BASELINES = ("uniform", "unigram", "bigram", "ngram")
+"""Names of the baselines in ``reports/metrics.json``. Models cannot have these names."""
 
 
 class Params(Section):

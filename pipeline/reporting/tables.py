@@ -39,16 +39,22 @@ def splits_of(metrics: Metrics) -> list[str]:
 def perplexity_rows(metrics: Metrics) -> list[Row]:
     """The rows of all models, then of the baselines."""
     splits = splits_of(metrics)
-    names = [name for name in metrics if name not in BASELINES] + list(BASELINES)
+    names = [name for name in metrics if name not in BASELINES]
+    names += [name for name in BASELINES if name in metrics]  # earlier versions have fewer of them
     return [
         Row(
-            name,
+            _title(name, metrics[name][splits[0]]),
             name in BASELINES,
             [format_perplexity(metrics[name][split]["perplexity"]) for split in splits],
             [f"{metrics[name][split]['bits_per_character']:.3f}" for split in splits],
         )
         for name in names
     ]
+
+
+def _title(name: str, figures: dict[str, float]) -> str:
+    """The name in tables: that of n-grams has their order."""
+    return f"{figures['order']:.0f}-gram" if name == "ngram" and "order" in figures else name
 
 
 def format_perplexity(value: float) -> str:

@@ -13,12 +13,13 @@ def main() -> None:
 
     stored = read_vocab(artifacts.VOCAB)
     texts = {split: EncodedText(artifacts.ENCODED, split, stored) for split in SPLITS}
-    baselines = Baselines(texts["train"], len(stored.vocab))
+    baselines = Baselines(texts["train"], texts["valid"], len(stored.vocab))
     by_split = {split: baselines.scores(text) for split, text in texts.items() if len(text) > 1}
     figures: dict[str, dict[str, dict[str, float]]] = {}
     for split, scores in by_split.items():
         for name, score in scores.items():
             figures.setdefault(name, {})[split] = score.metrics()
+        figures["ngram"][split]["order"] = baselines.order
     artifacts.write_json(artifacts.BASELINES, figures)
 
 

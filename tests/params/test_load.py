@@ -101,6 +101,7 @@ def test_text_settings_that_cannot_work_are_told_before_any_work(
         ),
         ("rnn: {cell: rnn", "rnn: {init_std: 0, cell: rnn", "models.rnn.init_std: 0 is wrong"),
         ("  rnn: {", "  bigram: {", "models.bigram: this is the name of the bigram baseline"),
+        ("  rnn: {", "  ngram: {", "models.ngram: this is the name of the ngram baseline"),
         ("  rnn: {", "  my model: {", "models.my model: 'my model' is wrong: string should match pattern"),
         (
             "num_layers: 1}",

@@ -33,7 +33,7 @@ def test_a_run_prints_what_the_pages_print_and_repeats_to_the_byte(
     assert result.perplexity[0] > result.perplexity[-1] > 1
     assert result.perplexity_at(3) == result.perplexity[-1]
     assert result.perplexity_at(4) is None
-    assert list(result.baselines) == ["uniform", "unigram", "bigram"]
+    assert list(result.baselines) == ["uniform", "unigram", "bigram", "ngram"]
     assert [sample.epoch for sample in read_samples("small")] == [0, 2]
     assert all(len(text) == 5 for sample in read_samples("small") for text in sample.texts)
 

@@ -8,7 +8,7 @@ from pipeline.reporting.tables import Metrics, format_perplexity, perplexity_row
 
 
 def metrics(*splits: str) -> Metrics:
-    names = ["uniform", "gru", "unigram", "rnn", "bigram"]
+    names = ["uniform", "gru", "unigram", "rnn", "bigram", "ngram"]
     return {
         name: {split: {"perplexity": 2.0**i, "bits_per_character": float(i)} for split in splits}
         for i, name in enumerate(names)
@@ -39,9 +39,21 @@ def test_models_come_before_baselines() -> None:
         ("uniform", True),
         ("unigram", True),
         ("bigram", True),
+        ("ngram", True),
     ]
     assert rows[0].perplexities == ["2", "2"]
     assert rows[4].bits == ["4.000", "4.000"]
+
+
+def test_ngrams_are_shown_with_their_order() -> None:
+    figures = metrics("train")
+    figures["ngram"]["train"]["order"] = 5
+    assert perplexity_rows(figures)[-1].name == "5-gram"
+
+
+def test_results_of_earlier_versions_can_be_shown() -> None:
+    earlier = {name: figures for name, figures in metrics("train").items() if name != "ngram"}
+    assert [row.name for row in perplexity_rows(earlier)][-1] == "bigram"
 
 
 @pytest.mark.parametrize("splits", [("train",), ("train", "valid", "test")])

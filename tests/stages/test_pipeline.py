@@ -31,7 +31,7 @@ def test_artifacts_are_there_and_say_where_they_come_from(finished: Project) -> 
 
 def test_metrics_hold_every_model_split_and_baseline(finished: Project) -> None:
     metrics = json.loads((finished.folder / "reports/metrics.json").read_text(encoding="utf-8"))
-    assert list(metrics) == ["rnn", "gru", "uniform", "unigram", "bigram"]
+    assert list(metrics) == ["rnn", "gru", "uniform", "unigram", "bigram", "ngram"]
     vocab_size = pq.read_table(finished.folder / "data/vocab.parquet").num_rows
     for name, splits in metrics.items():
         assert {split: m["characters"] for split, m in splits.items()} == {
@@ -40,9 +40,10 @@ def test_metrics_hold_every_model_split_and_baseline(finished: Project) -> None:
             "test": 299,
         }
         assert all(
-            set(m) == {"perplexity", "bits_per_character", "nats_per_character", "characters"}
+            set(m) - {"order"} == {"perplexity", "bits_per_character", "nats_per_character", "characters"}
             for m in splits.values()
         )
+        assert all(("order" in m) == (name == "ngram") for m in splits.values())
         if name == "uniform":
             assert splits["test"]["perplexity"] == pytest.approx(vocab_size)
     assert metrics["gru"]["train"]["perplexity"] < metrics["uniform"]["train"]["perplexity"]
@@ -83,6 +84,7 @@ def test_report_is_one_page_that_needs_no_network(finished: Project) -> None:
         "<svg",
         "分开",
         "bigram",
+        "-gram",
         json.loads((finished.folder / "code.json").read_text(encoding="utf-8"))["report"],
         "top_p: 0.9",
     ):
