@@ -18,6 +18,11 @@ from pipeline.nn.cell import State
 from pipeline.nn.language_model import CharLM, next_lanes
 from pipeline.nn.loss import perplexity_of
 
+MAX_LANES = 32
+
+LANE_CHARACTERS = 2048
+"""Shorter lanes would be read again and again: some models remember hundreds of characters."""
+
 SETTLING_MINIBATCHES = 64
 """After this many minibatches, the states of lanes are usually the same as in the previous pass."""
 
@@ -45,10 +50,10 @@ class Score:
 
 
 @torch.no_grad()
-def score(model: CharLM, text: Text, batch_size: int = 32, num_steps: int = 128) -> Score:
+def score(model: CharLM, text: Text, batch_size: int | None = None, num_steps: int = 128) -> Score:
     """Score ``model`` on all characters of ``text`` except the first, carrying the state throughout.
 
-    For speed, the text is read as ``batch_size`` lanes side by side. A lane should start in the state in
+    For speed, the text is read as ``batch_size`` lanes side by side (None: as many as are worth it). A lane should start in the state in
     which the lane before it ends, but that is not known yet. So all lanes start in the zero state. Then their
     starts are read again from the last state of the lane before, until this no longer changes anything.
     Recurrent networks forget their past, so a few minibatches are enough. At worst, every lane is read
@@ -60,6 +65,7 @@ def score(model: CharLM, text: Text, batch_size: int = 32, num_steps: int = 128)
     model.eval()
     device = model.device
     targets = len(text) - 1
+    batch_size = batch_size or min(MAX_LANES, max(1, targets // LANE_CHARACTERS))
     length = targets // batch_size
     begins = length * np.arange(batch_size)
     minibatches = partial(lanes, text, begins, range(length), num_steps, device)
