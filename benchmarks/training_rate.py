@@ -6,7 +6,7 @@ from contextlib import suppress
 import torch
 
 from benchmarks.setups import HIDDEN, STEPS, like_the_textbook
-from pipeline.data.batches import Text
+from pipeline.data.text import Text
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.params.runtime import RuntimeParams
 from pipeline.training.loop import Hooks, Trainer

@@ -7,12 +7,11 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from pipeline.errors import RefrainError
+from pipeline.params.corpus import HELD_OUT
 from pipeline.params.explain import explain_errors
 from pipeline.params.load import BASELINES, PARAMS_FILE, Params
 from pipeline.params.section import Section
 from pipeline.reporting.tables import Metrics, format_perplexity
-
-HELD_OUT = ("valid", "test")
 
 
 class GateParams(Section):

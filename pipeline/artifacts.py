@@ -28,7 +28,9 @@ TRAIN_REPORTS = REPORTS / "train"
 EVALUATIONS = REPORTS / "evaluate"
 BASELINES = REPORTS / "baselines.json"
 GENERATED = REPORTS / "generate"
+LOSSES = REPORTS / "losses"
 METRICS = REPORTS / "metrics.json"
+PERPLEXITY = REPORTS / "perplexity.json"
 SAMPLES = REPORTS / "samples.jsonl"
 SAMPLES_MD = REPORTS / "samples.md"
 INDEX = REPORTS / "index.html"
@@ -82,6 +84,11 @@ def train_report(name: str) -> Path:
 def evaluation_path(name: str) -> Path:
     """The file with the figures of model ``name`` on every split."""
     return EVALUATIONS / f"{name}.json"
+
+
+def losses_path(name: str, split: str) -> Path:
+    """The file with the losses of model ``name`` on each character of a held-out split."""
+    return LOSSES / name / f"{split}.parquet"
 
 
 def samples_path(name: str) -> Path:
@@ -150,7 +157,7 @@ def archive_removed_models(models: Collection[str]) -> None:
     clone can reproduce.
     """
     files = [*MODELS.glob("*.safetensors"), *EVALUATIONS.glob("*.json"), *GENERATED.glob("*.jsonl")]
-    for path in [*files, *TRAIN_REPORTS.glob("*/")]:
+    for path in [*files, *TRAIN_REPORTS.glob("*/"), *LOSSES.glob("*/")]:
         if path.stem not in models:
             target = ARCHIVE / path
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -94,11 +94,9 @@ def changes_table(folder: Path, before: str, after: str | None) -> list[dict[str
     except RefrainError as error:
         raise RefrainError(f"compare_to: {before}: {error}") from None
     rows = []
-    for key, change in diff.get(str(artifacts.METRICS), {}).items():
-        model_and_split, _, figure = key.rpartition(".")
-        if figure == "perplexity":
-            model, _, split = model_and_split.rpartition(".")
-            rows.append({"model": model, "split": split, **_change(change.get("old"), change.get("new"))})
+    for key, change in diff.get(str(artifacts.PERPLEXITY), {}).items():
+        model, _, split = key.rpartition(".")
+        rows.append({"model": model, "split": split, **_change(change.get("old"), change.get("new"))})
     return rows
 
 

@@ -7,6 +7,7 @@ import argparse
 import io
 import subprocess
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def main(recipe: str | None) -> None:
         raise RefrainError(f"{RECIPES} is missing: run from the project's folder")
     if recipe is None:
         for name in recipe_names():
-            print(f"{name:<25} {summary(name)}")
+            print(f"{name:<25} {description(name).splitlines()[0]}")
         return
     overlay = read_overlay(recipe)
     refuse_uncommitted_changes(PARAMS_FILE)
@@ -47,6 +48,7 @@ def main(recipe: str | None) -> None:
     text = with_recipe(PARAMS_FILE.read_text(encoding="utf-8"), recipe, overlay)
     write_text(PARAMS_FILE, text)
     after = read_yaml(PARAMS_FILE)
+    print(description(recipe))
     for line in changes(before, after):
         print(visible(line))
     path = after["corpus"]["path"]
@@ -55,10 +57,10 @@ def main(recipe: str | None) -> None:
         print(f"next: run `refrain fetch {catalogued}`" if catalogued else f"next: put the text into {path}")
 
 
-def summary(recipe: str) -> str:
-    """The first line of the comment at the top of a recipe."""
-    first = (RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8").partition("\n")[0]
-    return first.removeprefix("# ")
+def description(recipe: str) -> str:
+    """The comment at the top of a recipe."""
+    lines = (RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line.removeprefix("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
 
 
 def refuse_uncommitted_changes(path: Path) -> None:

@@ -7,7 +7,7 @@ holds at most :data:`READ_AHEAD_STEPS` characters of each lane.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +15,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.data.text import Integers, Text
 from pipeline.errors import RefrainError
 
 Minibatch = tuple[Tensor, Tensor]
-Integers = NDArray[np.int64]
-"""Ids, or positions in a text."""
-
 CPU = torch.device("cpu")
 
 READ_AHEAD_STEPS = 1 << 16
@@ -28,13 +26,6 @@ READ_AHEAD_STEPS = 1 << 16
 
 NEARBY_CHARACTERS = 1 << 20
 """Windows in the same block of this many characters are read together, if no long gap separates them."""
-
-
-class Text(Protocol):
-    """Character ids: an array, a CPU tensor, or :class:`pipeline.data.encoded.EncodedText`."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, places: slice, /) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Reading the encoded corpus: any ids of a split, without loading the whole split."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ CACHED_GROUPS = 64
 class EncodedText:
     """The ids of one split. ``len(text)`` is their number, ``text[start:stop]`` an int64 array.
 
+    ``sha256`` is the digest of the digests of all shards' texts, before unknown characters became ``<unk>``.
+
     Only the row groups that hold the requested ids are decoded. Raises :class:`RefrainError` if a shard is
     missing, damaged, or made from another vocabulary: on opening if the metadata show it, on reading if only
     the pages show it.
@@ -34,6 +37,7 @@ class EncodedText:
             (folder / split).glob("part-*.parquet"), key=lambda path: (len(path.name), path.name)
         )
         self._metadata: list[pq.FileMetaData] = []
+        digests = hashlib.sha256()
         self._groups: list[tuple[int, int]] = []  # number of the shard, row group in it
         starts, length = [0], 0
         for number, shard in enumerate(self._shards):
@@ -42,6 +46,7 @@ class EncodedText:
                 stored = json.loads((metadata.metadata or {})[b"refrain"])
                 place, start = (stored["split"], stored["number"]), stored["start"]
                 length, vocab_sha256 = stored["characters"], stored["vocab_sha256"]
+                digests.update((metadata.metadata or {})[b"text_sha256"])
             if place != (split, number) or start != starts[-1]:
                 raise RefrainError(
                     f"{shard} is shard {place[1]} of {place[0]}, in the wrong place: {RERUN_HINT}"
@@ -56,6 +61,7 @@ class EncodedText:
             raise RefrainError(f"{folder / split} has no part-*.parquet: run `dvc repro encode_corpus`")
         if starts[-1] != length:
             raise RefrainError(f"{folder / split} does not have all of its {length} ids: {RERUN_HINT}")
+        self.sha256 = digests.hexdigest()
         self._starts = np.array(starts)
         self._group = lru_cache(CACHED_GROUPS)(self._read_group)
 

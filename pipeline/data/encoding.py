@@ -4,9 +4,10 @@ The shards ``{split}/part-00000.parquet`` and so on have one column, ``id`` (uin
 vocabularies of more than 65,536 characters). A shard holds what one piece of the corpus contributes to the
 split, so that pieces can be encoded in parallel. Each shard's metadata give its vocabulary, its corpus, its
 position and the number of characters in the whole split; they reveal shards that are missing, swapped or cut
-off. Checksums of pages reveal flipped bits.
+off. Checksums of pages reveal flipped bits. ``text_sha256`` is the digest of the shard's text as UTF-8.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -90,7 +91,7 @@ def encode_piece(params: CorpusParams, vocab: VocabFile, folder: Path, planned: 
         try:
             for split, characters in planned.runs:
                 for chunk in text.take(characters):
-                    writers[split].write(vocab.vocab.encode(chunk))
+                    writers[split].write(chunk)
         except RefrainError:  # unknown characters: perhaps the text has changed since it was counted
             text.skip_to_end()
             if read.sha256() == placement.sha256:
@@ -101,7 +102,7 @@ def encode_piece(params: CorpusParams, vocab: VocabFile, folder: Path, planned: 
 
 
 class ShardsWriter:
-    """Writes ids to those of ``shards`` that belong to ``split``, one after the other."""
+    """Writes text to those of ``shards`` that belong to ``split``, one after the other."""
 
     def __init__(self, folder: Path, split: str, shards: Iterable[Shard], vocab: VocabFile) -> None:
         self._folder, self._vocab = folder, vocab
@@ -116,15 +117,16 @@ class ShardsWriter:
         self._begin_shard()
         return self
 
-    def write(self, ids: Ids) -> None:
-        """Add ids. They go to the next shard when one is full."""
-        while len(ids):
+    def write(self, text: str) -> None:
+        """Add characters. They go to the next shard when one is full."""
+        while text:
             if not self._left:
                 self._end_shard()
                 self._begin_shard()
-            rows, ids = ids[: self._left], ids[self._left :]
+            rows, text = text[: self._left], text[self._left :]
             self._left -= len(rows)
-            self._pending.append(rows)
+            self._digest.update(rows.encode())
+            self._pending.append(self._vocab.vocab.encode(rows))
             self._pending_rows += len(rows)
             if self._pending_rows >= GROUP_ROWS:
                 self._write_groups(self._pending_rows // GROUP_ROWS * GROUP_ROWS)
@@ -157,13 +159,14 @@ class ShardsWriter:
                 write_page_checksum=True,
             )
         )
-        self._left = shard.rows
+        self._left, self._digest = shard.rows, hashlib.sha256()
         if not shard.rows:
             self._write_groups(0)  # a table without rows still has its column
 
     def _end_shard(self) -> None:
         if self._pending_rows:
             self._write_groups(self._pending_rows)
+        self._parquet.add_key_value_metadata({"text_sha256": self._digest.hexdigest()})
         self._open.close()
 
     def _write_groups(self, rows: int) -> None:

@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from pipeline.arithmetic.rounding import six_digits
-from pipeline.data.batches import Text
+from pipeline.data.text import Text
 from pipeline.evaluation.ngrams import Floats, NGrams
-from pipeline.evaluation.perplexity import Score
+from pipeline.evaluation.score import Score
 
 ORDERS = (3, 4, 5)
 """From these, the baseline ``ngram`` takes the order with the lowest perplexity on the validation split."""

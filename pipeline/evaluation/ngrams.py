@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.batches import Integers, Text
+from pipeline.data.text import Integers, Text
 
 Floats = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.batches import Integers, Text
+from pipeline.data.text import Integers, Text
 
 GRAM = 8
 """The share of a sample counts its strings of this many characters."""

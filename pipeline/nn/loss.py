@@ -1,6 +1,5 @@
-"""The loss of a language model, and its perplexity."""
+"""The loss of a language model."""
 
-import math
 from typing import Any
 
 import torch
@@ -11,14 +10,6 @@ from pipeline.arithmetic.products import product
 
 CHUNK_LOGITS = 1 << 21
 """How many logits are in memory at a time: 8 MB of float32."""
-
-
-def perplexity_of(nats: float) -> float:
-    """``exp`` of a mean negative log-likelihood: 1 if perfect, the vocabulary size for a uniform guess.
-
-    Capped, so that a diverged model does not overflow a float.
-    """
-    return math.exp(min(nats, 700))
 
 
 class _LinearCrossEntropy(torch.autograd.Function):

@@ -10,6 +10,7 @@ from pipeline.errors import shortened
 from pipeline.params.section import Count, Fraction, NonEmpty, Section
 
 SPLITS = ("train", "valid", "test")
+HELD_OUT = ("valid", "test")
 
 Normalization = Literal["none", "lyrics", "letters"]
 """Keys of :data:`pipeline.text.normalize.NORMALIZERS`."""

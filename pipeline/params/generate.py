@@ -33,7 +33,7 @@ class GenerateParams(Section):
     prefixes: list[NonEmpty] = Field(min_length=1)
     """What the samples start with."""
 
-    length: Count = 50
+    length: Count = 200
     """Characters after the prefix."""
 
     allow_unk: bool = False

@@ -16,7 +16,7 @@ class SampleParams(Section):
     prefixes: list[NonEmpty] = Field(default_factory=list)
     """What the samples start with."""
 
-    length: Count = 50
+    length: Count = 200
     """Characters after the prefix."""
 
 

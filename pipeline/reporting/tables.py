@@ -31,6 +31,13 @@ def collect_metrics(models: Iterable[str]) -> Metrics:
     return {**evaluated, **read_json(artifacts.BASELINES)}
 
 
+def perplexities(metrics: Metrics, models: Iterable[str]) -> dict[str, dict[str, float]]:
+    """One figure for each model and split, for DVC's tables."""
+    return {
+        name: {split: figures["perplexity"] for split, figures in metrics[name].items()} for name in models
+    }
+
+
 def splits_of(metrics: Metrics) -> list[str]:
     """The splits that have figures, in order."""
     return [split for split in SPLITS if split in metrics[BASELINES[0]]]

@@ -4,7 +4,7 @@ import logging
 
 from pipeline import artifacts
 from pipeline.errors import RefrainError
-from pipeline.params.corpus import SPLITS
+from pipeline.params.corpus import HELD_OUT, SPLITS
 from pipeline.params.load import load_params
 from pipeline.program import run_stage
 
@@ -12,19 +12,31 @@ log = logging.getLogger(__name__)
 
 
 def main(model: str) -> None:
-    """Write ``reports/evaluate/{model}.json``. Splits of fewer than two characters have no figures."""
+    """Write ``reports/evaluate/{model}.json`` and ``reports/losses/{model}/{split}.parquet``.
+
+    Splits of fewer than two characters have no figures.
+    """
     params = load_params()
 
     # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.data.encoded import EncodedText
-    from pipeline.evaluation.perplexity import score
+    from pipeline.evaluation.losses import write_losses
+    from pipeline.evaluation.perplexity import losses_of, score
+    from pipeline.evaluation.score import metrics_of
     from pipeline.nn.weights import describe_model, open_model
 
     lm, stored = open_model(model, params)
     texts = {split: EncodedText(artifacts.ENCODED, split, stored) for split in SPLITS}
     path = artifacts.model_path(model)
+    figures = {}
     try:
-        figures = {split: score(lm, text).metrics() for split, text in texts.items() if len(text) > 1}
+        with artifacts.atomic_folder(artifacts.LOSSES / model) as folder:
+            for split in (split for split in HELD_OUT if len(texts[split]) > 1):
+                losses = losses_of(lm, texts[split], stored.vocab.unk_id)
+                write_losses(folder / f"{split}.parquet", losses)
+                figures[split] = metrics_of(losses.nats)
+        if len(texts["train"]) > 1:
+            figures = {"train": score(lm, texts["train"]).metrics(), **figures}
     except RefrainError as error:
         raise RefrainError(f"{path}: {error}") from None
     shown = ", ".join(f"{split} {figure['perplexity']:.4g}" for split, figure in figures.items())

@@ -18,7 +18,7 @@ SPACES = {" ": "␣", "\u3000": "␣␣"}
 
 
 def main() -> None:
-    """Write ``metrics.json``, ``samples.jsonl``, ``samples.md``, ``curves.svg``, ``index.html``."""
+    """Write the metrics, the samples, the learning curves and the page (see docs/artifacts.md)."""
     params = load_params()
     models = list(params.models)
     # Done here because this is the last stage: no other runs beside it or depends on whole folders.
@@ -29,7 +29,13 @@ def main() -> None:
     from pipeline.reporting.page import Page, render, samples_side_by_side
     from pipeline.reporting.provenance import provenance_facts
     from pipeline.reporting.samples import samples_markdown
-    from pipeline.reporting.tables import collect_metrics, perplexity_rows, read_lines, splits_of
+    from pipeline.reporting.tables import (
+        collect_metrics,
+        perplexities,
+        perplexity_rows,
+        read_lines,
+        splits_of,
+    )
 
     stored, metrics = read_vocab(artifacts.VOCAB), collect_metrics(models)
     samples = [row for name in models for row in read_lines(artifacts.samples_path(name))]
@@ -46,6 +52,7 @@ def main() -> None:
         params_yaml=as_yaml(params),
     )
     artifacts.write_json(artifacts.METRICS, metrics)
+    artifacts.write_json(artifacts.PERPLEXITY, perplexities(metrics, models))
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in samples)
     artifacts.write_text(artifacts.SAMPLES, "".join(lines))
     artifacts.write_text(artifacts.SAMPLES_MD, samples_markdown(samples))

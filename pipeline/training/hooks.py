@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pipeline.data.batches import Text
+from pipeline.data.text import Text
 from pipeline.evaluation.perplexity import score
 from pipeline.generation.decoding import Decoding, generate
 from pipeline.nn.language_model import CharLM

@@ -11,9 +11,10 @@ from typing import Any
 from torch import Tensor
 
 from pipeline import seeds
-from pipeline.data.batches import SAMPLINGS, Minibatch, Selection, Text
+from pipeline.data.batches import SAMPLINGS, Minibatch, Selection
+from pipeline.data.text import Text
+from pipeline.evaluation.score import perplexity_of
 from pipeline.nn.language_model import CharLM
-from pipeline.nn.loss import perplexity_of
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.train import TrainParams
 from pipeline.training.gradients import Gradients
@@ -123,9 +124,9 @@ class Trainer:
         return self.weights.kept()
 
     def is_finished(self) -> bool:
-        """Whether all steps are done, or patience has run out."""
+        """Whether all epochs are done, or patience has run out."""
         out_of_patience = self.history.is_out_of_patience(self.params.patience)
-        return self.steps_done >= self.all_steps or out_of_patience
+        return self.totals.epoch > self.params.epochs or out_of_patience
 
     def minibatches(self) -> Iterator[Minibatch]:
         """This rank's share of the remaining minibatches of the current epoch."""
@@ -232,10 +233,16 @@ class Trainer:
             part.load_state_dict(
                 {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
             )
-        for evaluation in self.history.evaluations:
-            self.hooks.evaluated(evaluation)
+        evaluations = iter(self.history.evaluations)
+        evaluation = next(evaluations, None)
         for epoch in self.history.epochs:
+            while evaluation and evaluation.step <= epoch.step:
+                self.hooks.evaluated(evaluation)
+                evaluation = next(evaluations, None)
             self.hooks.epoch_done(epoch)
+        while evaluation:
+            self.hooks.evaluated(evaluation)
+            evaluation = next(evaluations, None)
 
 
 @contextmanager

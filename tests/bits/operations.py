@@ -14,8 +14,9 @@ from torch.nn import functional
 from pipeline.arithmetic.activations import sigmoid, sigmoid_, tanh, tanh_
 from pipeline.arithmetic.products import multiplier, product
 from pipeline.arithmetic.rounding import six_digits
+from pipeline.evaluation.score import perplexity_of
 from pipeline.generation.decoding import Decoding, choose, probabilities
-from pipeline.nn.loss import linear_cross_entropy, perplexity_of
+from pipeline.nn.loss import linear_cross_entropy
 from pipeline.params.train import TrainParams
 from pipeline.training.optim import Optimizer, learning_rate_at
 

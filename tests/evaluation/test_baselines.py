@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.batches import Integers
+from pipeline.data.text import Integers
 from pipeline.evaluation import baselines
 from pipeline.evaluation.baselines import ORDERS, Baselines
 from pipeline.evaluation.ngrams import NGrams

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.batches import Integers
+from pipeline.data.text import Integers
 from pipeline.evaluation import ngrams
 from pipeline.evaluation.ngrams import FALLBACK_DISCOUNTS, NGrams, discounts
 

@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from pipeline.errors import RefrainError
-from pipeline.evaluation.perplexity import score
+from pipeline.evaluation.perplexity import read, score
 from pipeline.nn.language_model import CharLM, ModelConfig
 
 CELLS = ["rnn", "gru", "lstm"]
@@ -58,9 +59,10 @@ def test_does_not_depend_on_batch_size_or_steps(cell: str, characters: int) -> N
     ids = torch.randint(9, (characters,))
     expected = one_lane(lm, ids)
     for batch_size, num_steps in ((1, 7), (2, 50), (8, 16), (32, 128), (300, 1)):
-        result = score(lm, ids, batch_size, num_steps)
-        assert result.characters == characters - 1
-        assert result.nats == pytest.approx(expected, rel=1e-6)
+        losses = np.empty(characters - 1, np.float32)
+        nats = read(lm, ids, losses, batch_size, num_steps)
+        assert nats / (characters - 1) == pytest.approx(expected, rel=1e-6)
+        assert losses.mean(dtype=np.float64) == pytest.approx(expected, rel=1e-5)
 
 
 def test_is_exact_for_a_model_that_never_forgets() -> None:
@@ -74,7 +76,7 @@ def test_is_exact_for_a_model_that_never_forgets() -> None:
     ids = torch.randint(2, (403,))
     expected = one_lane(lm, ids)
     for batch_size in (1, 5, 20):
-        assert score(lm, ids, batch_size, num_steps=8).nats == pytest.approx(expected, rel=1e-9)
+        assert read(lm, ids, None, batch_size, num_steps=8) / 402 == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("recurrent", [float("nan"), 3.0])
@@ -84,7 +86,20 @@ def test_loss_that_is_not_finite_is_an_error_and_comes_to_an_end(recurrent: floa
     nn.init.constant_(lm.rnn.get_parameter("weight_hh_l0"), recurrent)
     nn.init.ones_(lm.rnn.get_parameter("bias_ih_l0"))
     with pytest.raises(RefrainError, match="not finite"):
-        score(lm, torch.randint(9, (3000,)), batch_size=8)
+        read(lm, torch.randint(9, (3000,)), None, batch_size=8)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_each_characters_loss_is_that_of_one_long_lane(cell: str) -> None:
+    lm = model(cell).eval()
+    ids = torch.randint(9, (700,))
+    with torch.no_grad():
+        logits, _ = lm(ids[:-1].unsqueeze(1), lm.initial_state(1))
+        expected = nn.functional.cross_entropy(logits.squeeze(1), ids[1:], reduction="none")
+    for batch_size, num_steps in ((1, 7), (8, 16), (32, 128)):
+        losses = np.full(699, np.nan, np.float32)
+        read(lm, ids, losses, batch_size, num_steps)
+        assert losses == pytest.approx(expected.numpy(), abs=1e-4)
 
 
 def test_dropout_is_off_while_scoring_and_back_on_after() -> None:

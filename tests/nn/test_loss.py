@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from pipeline.evaluation.score import perplexity_of
 from pipeline.nn import loss
-from pipeline.nn.loss import linear_cross_entropy, perplexity_of
+from pipeline.nn.loss import linear_cross_entropy
 
 
 @pytest.mark.parametrize("chunk", [1, 7 * 13, 1 << 21], ids=["a row at a time", "some rows", "all rows"])

@@ -56,13 +56,13 @@ def test_comments_and_the_users_own_sections_stay_and_changes_are_told(shipped: 
     ):
         assert kept in text
     assert "corpus.path: data/raw/lyrics.txt -> data/raw/tinyshakespeare.txt" in said
-    assert "train.epochs: 72 -> 5" in said
+    assert "train.epochs: 10 -> 5" in said
     assert "models.rnn: removed" in said
     assert said[-1] == "next: run `refrain fetch tiny_shakespeare`"
 
 
 def test_uncommitted_changes_are_not_thrown_away(shipped: Project) -> None:
-    shipped.edit("epochs: 72", "epochs: 73")
+    shipped.edit("epochs: 10", "epochs: 11")
     before = (shipped.folder / "params.yaml").read_bytes()
     result = shipped.run("refrain", "use", "default", check=False)
     assert result.returncode == 1
@@ -85,7 +85,7 @@ def test_recipes_are_listed_with_what_they_are(shipped: Project) -> None:
     assert [line.split()[0] for line in lines] == NAMES
     assert all(len(line.split()) > 3 for line in lines)
     result = shipped.run("refrain", "use", "tiny", check=False)
-    assert "error: unknown recipe 'tiny': choose from default, gru-scratch" in result.stderr
+    assert "error: unknown recipe 'tiny': choose from by_heart, default, gru-scratch" in result.stderr
 
 
 def test_a_recipe_holds_only_what_it_changes() -> None:

@@ -25,6 +25,7 @@ def test_a_run_prints_what_the_pages_print_and_repeats_to_the_byte(
     assert said[1].startswith(" - 分开")
     line = r"epoch 2, perplexity [\d.]+, time \d+\.\d\d sec, [\d,]+ characters/s on .*CPU, 1 threads"
     assert re.fullmatch(line, said[3])
+    assert said[5].startswith("epoch 3, perplexity")  # the last step has samples, too
 
     result = read_result("small")
     assert result.recipe == "gru-torch"
@@ -34,7 +35,7 @@ def test_a_run_prints_what_the_pages_print_and_repeats_to_the_byte(
     assert result.perplexity_at(3) == result.perplexity[-1]
     assert result.perplexity_at(4) is None
     assert list(result.baselines) == ["uniform", "unigram", "bigram", "ngram"]
-    assert [sample.epoch for sample in read_samples("small")] == [0, 2]
+    assert [sample.epoch for sample in read_samples("small")] == [0, 2, 3]
     assert all(len(text) == 5 for sample in read_samples("small") for text in sample.texts)
 
     run.main("gru-torch", HELD_OUT, save="small")
@@ -91,7 +92,7 @@ def test_changes_are_read_as_yaml() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["rnn"], "error: unknown recipe 'rnn': choose from default, gru-scratch"),
+        (["rnn"], "error: unknown recipe 'rnn': choose from by_heart, default, gru-scratch"),
         (["rnn-torch", "train.epochs"], "error: 'train.epochs' changes no key: write KEY=VALUE"),
         (["rnn-torch", "train.clip=[1"], "error: 'train.clip=[1': the value is not valid YAML"),
         (["rnn-torch", "train.epoch=1"], "train.epoch: unknown key; did you mean epochs?"),

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
         ("path: data/raw/lyrics.txt", "path: data/raw/none.txt", "build_vocab", "does not exist"),
         (
             "{train: 0.8, valid: 0.1, test: 0.1}",
-            "{train: 1.0e-9, valid: 0.999999999, test: 0.0}",
+            "{train: 1.0e-9, valid: 0.999999999, test: 0.0, by: position}",
             "build_vocab",
             "the training split of a text of 3000 character(s) is empty",
         ),

@@ -11,7 +11,7 @@ from tests.support.project import ROOT, Project
 SMALL = [
     "corpus.max_chars=2000",
     "train.epochs=3",
-    "train.sample.every=12",
+    "train.sample.every=10",
     "train.batch_size=8",
     "vocab.unk=true",
     "train.sample.length=5",
