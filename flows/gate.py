@@ -1,17 +1,23 @@
-"""The gate: no model may get worse on held-out text by more than is allowed."""
+"""The gate: a new model is refused if its held-out perplexity is shown to be worse by more than is allowed.
 
-import math
-from dataclasses import dataclass
-from typing import Annotated
+``refrain diff`` compares it with the accepted model, on the same characters. This module decides.
+"""
 
-from pydantic import Field, ValidationError
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
 
+from pydantic import BaseModel, Field, ValidationError
+
+from flows.workspace.programs import Programs
 from pipeline.errors import RefrainError
-from pipeline.params.corpus import HELD_OUT
 from pipeline.params.explain import explain_errors
-from pipeline.params.load import BASELINES, PARAMS_FILE, Params
+from pipeline.params.load import PARAMS_FILE, Params
 from pipeline.params.section import Section
-from pipeline.reporting.tables import Metrics, format_perplexity
+from pipeline.reporting.tables import format_perplexity
+
+Outcome = Literal["accepted", "inconclusive", "refused"]
 
 
 class GateParams(Section):
@@ -29,57 +35,56 @@ def read_gate(params: Params) -> GateParams:
         raise RefrainError(f"{PARAMS_FILE}: {explain_errors(error, 'gate', GateParams)}") from None
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Perplexity of one model on one split, accepted and new; None where there is none."""
+class Comparison(BaseModel):
+    """A row of ``refrain diff --json``: one model on one held-out split, accepted and new."""
 
     model: str
     split: str
-    before: float | None
-    after: float | None
-
-    @property
-    def change(self) -> float:
-        """Relative change; infinite where one of the two is missing or not a number."""
-        if self.before is None or self.after is None or math.isnan(self.after):
-            return math.inf
-        return self.after / self.before - 1
+    status: Literal["compared", "new", "gone", "missing", "not comparable"]
+    verdict: str
+    note: str
+    before: float | None = None
+    after: float | None = None
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
 
     def __str__(self) -> str:
-        before, after = ("none" if v is None else format_perplexity(v) for v in (self.before, self.after))
-        change = f" ({self.change:+.2%})" if math.isfinite(self.change) else ""
-        return f"{self.model} {self.split} {before} -> {after}{change}"
+        if self.before is None or self.after is None or self.change is None:
+            return f"{self.model} {self.split}: {self.note}"
+        change = f"{self.change:+.2%}"
+        if self.low is not None and self.high is not None:
+            change += f", 95% interval {self.low:+.2%} to {self.high:+.2%}"
+        before, after = format_perplexity(self.before), format_perplexity(self.after)
+        return f"{self.model} {self.split} {before} -> {after} ({change})"
+
+    def outcome(self, max_regression: float) -> Outcome:
+        """Whether the new model is accepted.
+
+        It is refused if the interval of the change lies above ``max_regression``, or if it has no figure. If
+        only the estimate is above, or if nothing can be compared, it is accepted as inconclusive.
+        """
+        if self.status in ("gone", "missing"):
+            return "refused"
+        if self.status == "not comparable":
+            return "inconclusive"
+        if self.low is not None and self.low > max_regression:
+            return "refused"
+        return "inconclusive" if self.change is not None and self.change > max_regression else "accepted"
 
 
-def compare(before: Metrics, after: Metrics) -> list[Comparison]:
-    """Held-out perplexities of every model in either of two ``metrics.json``."""
-    models = [name for name in {**before, **after} if name not in BASELINES]
-    pairs = [
-        Comparison(model, split, _perplexity(before, model, split), _perplexity(after, model, split))
-        for model in models
-        for split in HELD_OUT
-    ]
-    return [pair for pair in pairs if pair.before is not None or pair.after is not None]
+def compare(folder: Path, accepted: str) -> list[Comparison]:
+    """The models in ``folder`` compared with those of the revision ``accepted``."""
+    *_, last = Programs(folder).refrain("diff", accepted, "--json", on_line=lambda _: None)
+    return [Comparison.model_validate(row) for row in json.loads(last)["differences"]]
 
 
-def refusals(comparisons: list[Comparison], max_regression: float) -> list[str]:
-    """Why the new figures are refused, a line for each reason; empty if they are accepted.
-
-    A figure is refused if it is missing, if it is not a number, or if it is above the accepted one by more
-    than ``max_regression`` (0.01: one per cent). A new model is accepted with any finite figure.
-    """
+def refusals(comparisons: Sequence[Comparison], max_regression: float) -> list[str]:
+    """Why the new models are refused, a line for each reason; empty if they are accepted."""
     if not comparisons:
         return ["there is no held-out perplexity to compare: give corpus.split.valid or test more than 0"]
-    reasons = []
-    for pair in comparisons:
-        if pair.after is None:
-            reasons.append(f"{pair}: the new figure is missing")
-        elif not math.isfinite(pair.after):
-            reasons.append(f"{pair}: the new figure is not a number")
-        elif pair.before is not None and pair.after > pair.before * (1 + max_regression):
-            reasons.append(f"{pair}: worse by more than {max_regression:.2%}")
-    return reasons
-
-
-def _perplexity(metrics: Metrics, model: str, split: str) -> float | None:
-    return metrics.get(model, {}).get(split, {}).get("perplexity")
+    return [
+        f"{row}: worse by more than {max_regression:.2%}" if row.low is not None else str(row)
+        for row in comparisons
+        if row.outcome(max_regression) == "refused"
+    ]

@@ -6,7 +6,6 @@ All of it happens in a worktree of its own (see :mod:`flows.workspace.worktrees`
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -21,14 +20,13 @@ from flows.server.states import completed, states_from_errors, step
 from flows.stages.listings import check_listings
 from flows.stages.tasks import run_stages
 from flows.workspace.dvc_repo import has_remote, open_repo
-from flows.workspace.git import run_git, succeeds, upstream_of
+from flows.workspace.git import run_git, upstream_of
 from flows.workspace.programs import Programs
 from flows.workspace.texts import copy_ignored_texts, refresh_catalog_texts
 from flows.workspace.worktrees import BranchWorktree, branch_worktree, move_branch
-from pipeline import artifacts
 from pipeline.errors import RefrainError, TransientError
 from pipeline.params.load import PARAMS_FILE, load_params
-from pipeline.reporting.tables import Metrics, format_perplexity, read_json
+from pipeline.reporting.tables import format_perplexity
 
 
 @flow(name="retrain")
@@ -41,11 +39,11 @@ def retrain(
 ) -> State[None]:
     """Refresh, reproduce and commit ``branch`` of the repository in the current folder.
 
-    If a model's held-out perplexity is worse than the last commit's by more than ``gate.max_regression`` of
-    ``params.yaml``, the run fails and changes nothing. Otherwise the result is one commit on the branch; its
-    data go to the default DVC remote, if there is one, and with ``push`` the commit goes to the branch's
-    upstream. If nothing has changed, there is no commit. ``pools`` names work pools of other machines, as in
-    the flow ``reproduce``.
+    If a model's held-out perplexity is shown to be worse than the last commit's, on the same text, by more
+    than ``gate.max_regression`` of ``params.yaml``, the run fails and changes nothing. Otherwise the result
+    is one commit on the branch; its data go to the default DVC remote, if there is one, and with ``push`` the
+    commit goes to the branch's upstream. If nothing has changed, there is no commit. ``pools`` names work
+    pools of other machines, as in the flow ``reproduce``.
     """
     with branch_worktree(Path.cwd(), branch) as tree:
         return retrain_in(tree, push, max_parallel, pools or {})
@@ -62,9 +60,7 @@ def retrain_in(
     run_stages(tree.path, [], False, max_parallel, pools, tree.branch)
     is_changed = bool(run_git(tree.path, "status", "--porcelain"))
     if is_changed:
-        comparisons = compare(accepted_metrics(tree), read_json(tree.path / artifacts.METRICS))
-        check_gate(comparisons, max_regression)
-        commit_results(tree, comparisons)
+        commit_results(tree, check_gate(tree, max_regression))
     store_data(tree)
     if is_changed and push:
         push_commit(tree)  # before the branch moves: if its upstream refuses, later runs can still start
@@ -111,25 +107,34 @@ def refresh_texts(tree: BranchWorktree, corpus: str) -> None:
 
 
 @step("gate")
-def check_gate(comparisons: list[Comparison], max_regression: float) -> None:
-    """Show how the models compare with the last accepted ones.
+def check_gate(tree: BranchWorktree, max_regression: float) -> list[Comparison]:
+    """Show how the models compare with the last accepted ones, on the same text.
 
     Raises :class:`RefrainError` with the reasons if they are refused.
     """
+    comparisons = compare(tree.path, tree.base)
     rows = [
         {
             "model": pair.model,
             "split": pair.split,
             "accepted": "" if pair.before is None else format_perplexity(pair.before),
             "new": "" if pair.after is None else format_perplexity(pair.after),
+            "change": "" if pair.change is None else f"{pair.change:+.2%}",
+            "95% interval": "" if pair.low is None else f"{pair.low:+.2%} to {pair.high:+.2%}",
+            "outcome": pair.outcome(max_regression),
+            "note": pair.note,
         }
         for pair in comparisons
     ]
     with only_warn():
         create_table_artifact(rows, key="gate", description=f"at most {max_regression:.2%} worse is accepted")
+    for pair in comparisons:
+        if pair.outcome(max_regression) == "inconclusive":
+            get_run_logger().warning("inconclusive, and accepted: %s", pair)
     reasons = refusals(comparisons, max_regression)
     if reasons:
         raise RefrainError("; ".join(reasons))
+    return comparisons
 
 
 @step("commit")
@@ -137,7 +142,7 @@ def commit_results(tree: BranchWorktree, comparisons: list[Comparison]) -> None:
     """Commit what the run changed; the message states the change in perplexity."""
     # Each model's last held-out split: the test split where there is one.
     change = {
-        pair.model: f"{pair.model} {'new' if pair.before is None else f'{pair.change:+.2%}'}"
+        pair.model: f"{pair.model} {pair.status if pair.change is None else f'{pair.change:+.2%}'}"
         for pair in comparisons
     }
     run_git(tree.path, "add", "--all")
@@ -160,14 +165,6 @@ def push_commit(tree: BranchWorktree) -> None:
         raise RefrainError(f"push: branch {tree.branch} has no upstream: git push -u REMOTE {tree.branch}")
     remote, name = upstream
     run_git(tree.path, "push", "--quiet", remote, f"HEAD:refs/heads/{name}")
-
-
-def accepted_metrics(tree: BranchWorktree) -> Metrics:
-    """The metrics of the commit that the run started from; empty if it has none."""
-    place = f"{tree.base}:{artifacts.METRICS}"
-    return (
-        json.loads(run_git(tree.path, "show", place)) if succeeds(tree.path, "cat-file", "-e", place) else {}
-    )
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -200,17 +201,28 @@ def write_vocab(path: Path, vocab: Vocab, placements: Iterable[Placement], split
 
 def read_vocab(path: Path) -> VocabFile:
     """Read a vocabulary. Raise :class:`RefrainError` if it is missing or damaged."""
-    try:
-        table = pq.read_table(path)
-        metadata = json.loads(table.schema.metadata[b"refrain"])
+    with _damage_explained(path):
+        metadata = json.loads(pq.read_schema(path).metadata[b"refrain"])
         placements = tuple(Placement(*placement) for placement in metadata["placements"])
         splits = Splits.from_json(metadata["splits"])
-        columns: dict[str, list[Any]] = table.to_pydict()
+    return VocabFile(read_characters(path), file_sha256(path), placements, splits)
+
+
+def read_characters(path: Path) -> Vocab:
+    """Read only the characters. Raise :class:`RefrainError` if they are missing or damaged."""
+    with _damage_explained(path):
+        columns: dict[str, list[Any]] = pq.read_table(path).to_pydict()
         ids, chars, counts = columns["id"], columns["char"], columns["count"]
+    if ids != list(range(len(ids))):
+        raise RefrainError(f"{path}: ids do not count up from 0: run `dvc repro --force build_vocab`")
+    return Vocab(tuple(chars), tuple(counts))
+
+
+@contextmanager
+def _damage_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise RefrainError(f"{path} is missing: run `dvc repro build_vocab`") from None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise RefrainError(f"{path} is damaged ({error}): run `dvc repro --force build_vocab`") from None
-    if ids != list(range(len(ids))):
-        raise RefrainError(f"{path}: ids do not count up from 0: run `dvc repro --force build_vocab`")
-    return VocabFile(Vocab(tuple(chars), tuple(counts)), file_sha256(path), placements, splits)

@@ -1,49 +1,55 @@
-import math
+"""What the gate decides about rows of `refrain diff --json`."""
+
+from typing import Any
 
 import pytest
 
-from flows.gate import Comparison, compare, refusals
-from pipeline.reporting.tables import Metrics
+from flows.gate import Comparison, refusals
 
 
-def metrics(**valid: float) -> Metrics:
-    return {name: {"train": {"perplexity": 1.0}, "valid": {"perplexity": v}} for name, v in valid.items()}
+def row(**values: Any) -> Comparison:
+    compared = {"model": "gru", "split": "test", "status": "compared", "verdict": "", "note": ""}
+    return Comparison.model_validate(compared | values)
+
+
+def change(change: float, low: float | None, high: float | None) -> Comparison:
+    return row(before=100.0, after=100 * (1 + change), change=change, low=low, high=high)
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "reasons"),
+    ("pair", "outcome"),
     [
-        (metrics(gru=100.0), metrics(gru=90.0), []),
-        (metrics(gru=100.0), metrics(gru=100.0), []),
-        (metrics(gru=100.0), metrics(gru=101.0), []),
-        (
-            metrics(gru=100.0, rnn=50.0),
-            metrics(gru=101.5, rnn=50.0),
-            ["gru valid 100 -> 101.5 (+1.50%): worse by more than 1.00%"],
-        ),
-        (metrics(gru=100.0), metrics(), ["gru valid 100 -> none: the new figure is missing"]),
-        (metrics(gru=100.0), metrics(gru=math.nan), ["gru valid 100 -> nan: the new figure is not a number"]),
-        (metrics(gru=100.0), metrics(gru=math.inf), ["gru valid 100 -> inf: the new figure is not a number"]),
-        (metrics(gru=math.nan), metrics(gru=100.0), []),
-        (metrics(), metrics(gru=100.0), []),
-        (metrics(unigram=100.0, gru=1.0), metrics(unigram=900.0, gru=1.0), []),
+        (change(-0.10, -0.15, -0.05), "accepted"),
+        (change(0.0, 0.0, 0.0), "accepted"),
+        (change(0.009, 0.005, 0.013), "accepted"),
+        (change(0.05, 0.009, 0.09), "inconclusive"),
+        (change(0.05, -0.02, 0.12), "inconclusive"),
+        (change(0.05, 0.011, 0.09), "refused"),
+        (change(0.05, None, None), "inconclusive"),
+        (change(0.005, None, None), "accepted"),
+        (row(status="new", note="a new model"), "accepted"),
+        (row(status="missing", note="workspace has no losses"), "refused"),
+        (row(status="gone", note="workspace does not have it"), "refused"),
+        (row(status="not comparable", note="the weights are lost"), "inconclusive"),
     ],
 )
-def test_gate(before: Metrics, after: Metrics, reasons: list[str]) -> None:
-    assert refusals(compare(before, after), 0.01) == reasons
+def test_a_model_is_refused_if_its_interval_lies_above_what_is_allowed(
+    pair: Comparison, outcome: str
+) -> None:
+    assert pair.outcome(0.01) == outcome
+    assert bool(refusals([pair], 0.01)) == (outcome == "refused")
 
 
-def test_only_held_out_splits_are_compared() -> None:
-    assert compare(metrics(gru=2.0), metrics(gru=1.0)) == [Comparison("gru", "valid", 2.0, 1.0)]
-
-
-def test_without_held_out_text_nothing_is_accepted() -> None:
-    only_training: Metrics = {"gru": {"train": {"perplexity": 1.0}}}
-    assert refusals(compare(only_training, only_training), 0.01) == [
-        "there is no held-out perplexity to compare: give corpus.split.valid or test more than 0"
+def test_reasons_have_the_figures() -> None:
+    assert refusals([change(0.05, 0.011, 0.09), change(0.0, 0.0, 0.0)], 0.01) == [
+        "gru test 100 -> 105 (+5.00%, 95% interval +1.10% to +9.00%): worse by more than 1.00%"
+    ]
+    assert refusals([row(status="missing", note="workspace has no losses")], 0.01) == [
+        "gru test: workspace has no losses"
     ]
 
 
-def test_comparison_in_words() -> None:
-    assert str(Comparison("gru", "test", 1800.0, 1750.0)) == "gru test 1,800 -> 1,750 (-2.78%)"
-    assert str(Comparison("gru", "test", None, 1750.0)) == "gru test none -> 1,750"
+def test_without_held_out_text_nothing_is_accepted() -> None:
+    assert refusals([], 0.01) == [
+        "there is no held-out perplexity to compare: give corpus.split.valid or test more than 0"
+    ]

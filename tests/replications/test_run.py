@@ -25,7 +25,7 @@ def test_a_run_prints_what_the_pages_print_and_repeats_to_the_byte(
     assert said[1].startswith(" - 分开")
     line = r"epoch 2, perplexity [\d.]+, time \d+\.\d\d sec, [\d,]+ characters/s on .*CPU, 1 threads"
     assert re.fullmatch(line, said[3])
-    assert said[5].startswith("epoch 3, perplexity")  # the last step has samples, too
+    assert said[6].startswith("epoch 3, perplexity")  # the last step has samples, too
 
     result = read_result("small")
     assert result.recipe == "gru-torch"

@@ -1,0 +1,68 @@
+"""What differs between two revisions besides their figures, by kind."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline import artifacts
+from pipeline.evaluation.differences import models_of, params_of
+from pipeline.params.recipes import RESULT_SECTIONS, flattened
+from pipeline.params.yaml import parse_yaml
+from pipeline.revisions import Revision
+from pipeline.versions import COMPUTING_PACKAGES, CONSTRAINTS, PIN
+
+
+def causes(before: Revision, after: Revision) -> dict[str, list[str]]:
+    """Differences in code, parameters, text, versions and machine, each in words; empty if there are none."""
+    found = {
+        "code": _changed(_code(before), _code(after), only_names=True),
+        "parameters": _changed(_params(before), _params(after)),
+        "text": _changed(_text(before), _text(after), only_names=True),
+        "versions": _changed(_versions(before), _versions(after)),
+        "trained on": _changed(_machines(before), _machines(after)),
+    }
+    return {kind: differences for kind, differences in found.items() if differences}
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any], *, only_names: bool = False) -> list[str]:
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    if only_names:
+        return names
+    return [f"{name}: {before.get(name, 'none')} -> {after.get(name, 'none')}" for name in names]
+
+
+def _code(revision: Revision) -> dict[str, Any]:
+    """A digest for each stage."""
+    return _json(revision, artifacts.CODE)
+
+
+def _params(revision: Revision) -> dict[str, Any]:
+    values = params_of(revision)
+    return dict(flattened({section: values.get(section) for section in RESULT_SECTIONS}))
+
+
+def _text(revision: Revision) -> dict[str, Any]:
+    """DVC's digest of the text."""
+    content = revision.read(artifacts.DVC_LOCK)
+    lock = parse_yaml(content.decode(), f"{revision.name}: {artifacts.DVC_LOCK}") if content else {}
+    deps = lock.get("stages", {}).get("build_vocab", {}).get("deps", [])
+    path = params_of(revision).get("corpus", {}).get("path")
+    return {"the corpus": [dep.get("md5") for dep in deps if dep.get("path") == path]}
+
+
+def _versions(revision: Revision) -> dict[str, Any]:
+    pins = (revision.read(CONSTRAINTS) or b"").decode()
+    return {name: version for name, version, _ in PIN.findall(pins) if name in COMPUTING_PACKAGES.values()}
+
+
+def _machines(revision: Revision) -> dict[str, Any]:
+    return {
+        model: _json(revision, artifacts.evaluation_path(model)).get("trained_on")
+        for model in models_of(revision)
+    }
+
+
+def _json(revision: Revision, path: Path) -> dict[str, Any]:
+    content = revision.read(path)
+    values = json.loads(content) if content else {}
+    return values if isinstance(values, dict) else {}

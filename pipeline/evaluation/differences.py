@@ -1,0 +1,96 @@
+"""What differs between two revisions: each model's perplexity on the same held-out text, and the causes."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline import artifacts
+from pipeline.evaluation.compare import Change, Verdict, compare
+from pipeline.evaluation.losses import CharacterLosses, read_losses
+from pipeline.params.corpus import HELD_OUT
+from pipeline.params.load import PARAMS_FILE
+from pipeline.params.yaml import parse_yaml
+from pipeline.revisions import Revision
+
+Status = Literal["compared", "new", "gone", "missing", "not comparable"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A model on a held-out split. ``note`` says what the change means, or why there is none."""
+
+    model: str
+    split: str
+    change: Change | None
+    status: Status = "compared"
+    note: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the change shows."""
+        return self.change.verdict if self.change else "not compared"
+
+
+def differences(before: Revision, after: Revision, spread: dict[str, Any] | None = None) -> list[Difference]:
+    """All models of either revision, on the held-out text of ``after``."""
+    models = list(dict.fromkeys([*models_of(before), *models_of(after)]))
+    return [
+        difference
+        for split in HELD_OUT
+        for model in models
+        if (difference := compare_model(model, split, before, after, spread or {}))
+    ]
+
+
+def compare_model(
+    model: str, split: str, before: Revision, after: Revision, spread: dict[str, Any]
+) -> Difference | None:
+    """A model on a split; None if neither revision has them."""
+    path = artifacts.losses_path(model, split)
+    old, new = losses_at(before, path), losses_at(after, path)
+    if new is None:
+        if model not in models_of(after):
+            return Difference(model, split, None, "gone", f"{after.name} does not have it")
+        if old is None:
+            return None
+        return Difference(
+            model, split, None, "missing", f"{after.name} has no losses: run `dvc repro` or `dvc fetch`"
+        )
+    if model not in models_of(before):
+        return Difference(model, split, None, "new", "a new model")
+    note = ""
+    if old is None or old.text_sha256 != new.text_sha256:
+        # Imported here: PyTorch takes a second to load, and most comparisons do not need it.
+        from pipeline.evaluation.rescore import NotComparableError, rescore
+
+        cause = "no losses" if old is None else "other held-out text"
+        try:
+            old = rescore(model, split, before, after)
+        except NotComparableError as error:
+            return Difference(model, split, None, "not comparable", f"{before.name} has {cause}, and {error}")
+        note = f"{before.name} has {cause}: its weights were scored on the text of {after.name}"
+    change = compare(old, new, spread.get(model, {}).get(split, 0.0))
+    if change is None:
+        reason = "there is no character that both models know, or a loss is not finite"
+        return Difference(model, split, None, "missing", reason)
+    return Difference(model, split, change, note=note)
+
+
+def models_of(revision: Revision) -> list[str]:
+    """The names under ``models`` in a revision's ``params.yaml``."""
+    models = params_of(revision).get("models")
+    return list(models) if isinstance(models, dict) else []
+
+
+def params_of(revision: Revision) -> dict[str, Any]:
+    """The content of a revision's ``params.yaml``."""
+    content = revision.read(PARAMS_FILE)
+    values = parse_yaml(content.decode(), f"{revision.name}: {PARAMS_FILE}") if content else {}
+    return values if isinstance(values, dict) else {}
+
+
+def losses_at(revision: Revision, path: Path) -> CharacterLosses | None:
+    """A revision's losses, or None if it has none."""
+    content = revision.read(path)
+    return read_losses(io.BytesIO(content), f"{revision.name}: {path}") if content else None
