@@ -13,12 +13,13 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.gate import Comparison, compare, read_gate, refusals
+from flows.gate import outcome, read_gate, refusals
 from flows.server.command_line import add_pool_option, run_as_program
 from flows.server.publish import only_warn, publish_results
 from flows.server.states import completed, states_from_errors, step
 from flows.stages.listings import check_listings
 from flows.stages.tasks import run_stages
+from flows.workspace.comparison import Comparison, compare
 from flows.workspace.dvc_repo import has_remote, open_repo
 from flows.workspace.git import run_git, upstream_of
 from flows.workspace.programs import Programs
@@ -26,7 +27,6 @@ from flows.workspace.texts import copy_ignored_texts, refresh_catalog_texts
 from flows.workspace.worktrees import BranchWorktree, branch_worktree, move_branch
 from pipeline.errors import RefrainError, TransientError
 from pipeline.params.load import PARAMS_FILE, load_params
-from pipeline.reporting.tables import format_perplexity
 
 
 @flow(name="retrain")
@@ -113,23 +113,11 @@ def check_gate(tree: BranchWorktree, max_regression: float) -> list[Comparison]:
     Raises :class:`RefrainError` with the reasons if they are refused.
     """
     comparisons = compare(tree.path, tree.base)
-    rows = [
-        {
-            "model": pair.model,
-            "split": pair.split,
-            "accepted": "" if pair.before is None else format_perplexity(pair.before),
-            "new": "" if pair.after is None else format_perplexity(pair.after),
-            "change": "" if pair.change is None else f"{pair.change:+.2%}",
-            "95% interval": "" if pair.low is None else f"{pair.low:+.2%} to {pair.high:+.2%}",
-            "outcome": pair.outcome(max_regression),
-            "note": pair.note,
-        }
-        for pair in comparisons
-    ]
+    rows = [{**pair.cells(), "outcome": outcome(pair, max_regression)} for pair in comparisons]
     with only_warn():
         create_table_artifact(rows, key="gate", description=f"at most {max_regression:.2%} worse is accepted")
     for pair in comparisons:
-        if pair.outcome(max_regression) == "inconclusive":
+        if outcome(pair, max_regression) == "inconclusive":
             get_run_logger().warning("inconclusive, and accepted: %s", pair)
     reasons = refusals(comparisons, max_regression)
     if reasons:

@@ -1,7 +1,6 @@
 """What a run gave, as Prefect artifacts."""
 
 import base64
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +17,11 @@ from prefect.artifacts import (
 )
 from prefect.exceptions import PrefectException
 
+from flows.workspace.comparison import compare
 from flows.workspace.dvc_repo import open_repo
 from pipeline import artifacts
 from pipeline.errors import RefrainError, first_line
-from pipeline.reporting.tables import Metrics, format_perplexity, perplexity_rows, read_json, splits_of
+from pipeline.reporting.tables import Metrics, perplexity_rows, read_json, splits_of
 
 
 @contextmanager
@@ -60,8 +60,13 @@ def publish_report_link(folder: Path) -> None:
 
 @only_warn()
 def publish_changes(folder: Path, before: str, after: str | None) -> None:
-    """Show the table of changes between two revisions (``after`` None: the workspace)."""
-    changes = changes_table(folder, before, after)
+    """Show what has changed between two revisions (``after`` None: the workspace)."""
+    try:
+        found = compare(folder, before, after)
+    except RefrainError as error:
+        get_run_logger().warning("changes are not shown: %s", error)
+        return
+    changes = [pair.cells() for pair in found if pair.change != 0]
     if changes:
         create_table_artifact(changes, key="changes", description=f"{after or 'this run'} against {before}")
     else:
@@ -84,36 +89,3 @@ def metrics_table(metrics: Metrics) -> list[dict[str, Any]]:
         {"model": row.name, **dict(zip(splits, row.perplexities, strict=True))}
         for row in perplexity_rows(metrics)
     ]
-
-
-def changes_table(folder: Path, before: str, after: str | None) -> list[dict[str, Any]]:
-    """Perplexities that differ between two revisions, as ``dvc metrics diff`` has them."""
-    try:
-        with open_repo(folder) as repo:
-            diff = repo.metrics.diff(a_rev=before, b_rev=after or "workspace").get("diff", {})
-    except RefrainError as error:
-        raise RefrainError(f"compare_to: {before}: {error}") from None
-    rows = []
-    for key, change in diff.get(str(artifacts.PERPLEXITY), {}).items():
-        model, _, split = key.rpartition(".")
-        rows.append({"model": model, "split": split, **_change(change.get("old"), change.get("new"))})
-    return rows
-
-
-def _change(old: float | None, new: float | None) -> dict[str, str]:
-    return {
-        "before": "" if old is None else format_perplexity(old),
-        "after": "" if new is None else format_perplexity(new),
-        "change": verdict(old, new),
-    }
-
-
-def verdict(old: float | None, new: float | None) -> str:
-    """Better or worse, and by how much. Lower perplexity is better."""
-    if old is None:
-        return "new"
-    if new is None:
-        return "gone"
-    if math.isnan(new):
-        return "✗ not a number"
-    return f"{'✓ better' if new < old else '✗ worse'} by {abs(new / old - 1):.2%}"

@@ -68,8 +68,7 @@ def old_model(model: str, revision: Revision) -> tuple[CharLM, Vocab]:
     with revision.local(artifacts.model_path(model)) as path, revision.local(artifacts.VOCAB) as vocab:
         if path is None or vocab is None:
             raise NotComparableError(
-                f"the weights of {revision.name} are neither in DVC's cache nor in its remote: try "
-                "`dvc fetch --all-commits`"
+                f"the weights of {revision.name} are neither in DVC's cache nor in its remote"
             )
         try:
             known, trained = read_characters(vocab), describe_model(path)

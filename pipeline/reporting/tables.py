@@ -52,11 +52,20 @@ def perplexity_rows(metrics: Metrics) -> list[Row]:
         Row(
             _title(name, metrics[name][splits[0]]),
             name in BASELINES,
-            [format_perplexity(metrics[name][split]["perplexity"]) for split in splits],
+            [_with_interval(metrics[name][split]) for split in splits],
             [f"{metrics[name][split]['bits_per_character']:.3f}" for split in splits],
         )
         for name in names
     ]
+
+
+def _with_interval(figures: dict[str, float]) -> str:
+    """Perplexity, followed by its 95% interval if it has one that is not a point."""
+    perplexity = format_perplexity(figures["perplexity"])
+    low, high = figures.get("perplexity_low"), figures.get("perplexity_high")
+    if low is None or high is None or low == high:
+        return perplexity
+    return f"{perplexity} ({low:,.3g} to {high:,.3g})"
 
 
 def _title(name: str, figures: dict[str, float]) -> str:

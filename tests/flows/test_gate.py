@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from flows.gate import Comparison, refusals
+from flows.gate import outcome, refusals
+from flows.workspace.comparison import Comparison
 
 
 def row(**values: Any) -> Comparison:
@@ -17,7 +18,7 @@ def change(change: float, low: float | None, high: float | None) -> Comparison:
 
 
 @pytest.mark.parametrize(
-    ("pair", "outcome"),
+    ("pair", "expected"),
     [
         (change(-0.10, -0.15, -0.05), "accepted"),
         (change(0.0, 0.0, 0.0), "accepted"),
@@ -34,10 +35,10 @@ def change(change: float, low: float | None, high: float | None) -> Comparison:
     ],
 )
 def test_a_model_is_refused_if_its_interval_lies_above_what_is_allowed(
-    pair: Comparison, outcome: str
+    pair: Comparison, expected: str
 ) -> None:
-    assert pair.outcome(0.01) == outcome
-    assert bool(refusals([pair], 0.01)) == (outcome == "refused")
+    assert outcome(pair, 0.01) == expected
+    assert bool(refusals([pair], 0.01)) == (expected == "refused")
 
 
 def test_reasons_have_the_figures() -> None:

@@ -1,6 +1,5 @@
 """The flow `retrain` against a real server."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,6 @@ from tests.support.project import Project
 pytestmark = pytest.mark.server
 
 
-def metrics_of(project: Project) -> dict[str, dict[str, dict[str, float]]]:
-    path = project.folder / "reports/metrics.json"
-    found: dict[str, dict[str, dict[str, float]]] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
 def with_remote(project: Project) -> Path:
     """The folder that is the project's DVC remote from now on."""
     remote = project.folder.parent / "remote"
@@ -26,7 +19,7 @@ def with_remote(project: Project) -> Path:
 
 
 def test_accepts_and_then_rests(again: Project, api: Api) -> None:
-    before, remote = metrics_of(again), with_remote(again)
+    remote = with_remote(again)
     again.edit("  length: 20", "  length: 21")
     again.commit("longer samples")
     head = run_git(again.folder, "rev-parse", "HEAD")
@@ -40,7 +33,7 @@ def test_accepts_and_then_rests(again: Project, api: Api) -> None:
     assert run_git(again.folder, "rev-parse", "HEAD~1") == head
     message = run_git(again.folder, "log", "-1", "--format=%B")
     assert message.startswith("Retrain: perplexity rnn +0.00%, gru +0.00%")
-    assert f"gru test {before['gru']['test']['perplexity']:.1f} -> " in message
+    assert "gru test " in message
     assert run_git(again.folder, "status", "--porcelain") == ""
     again.run("dvc", "checkout")
     assert "up to date" in again.run("dvc", "status").stdout
@@ -54,7 +47,9 @@ def test_accepts_and_then_rests(again: Project, api: Api) -> None:
 
 
 def test_refuses_a_worse_model_and_uncommitted_changes(again: Project, api: Api) -> None:
-    before, remote = metrics_of(again), with_remote(again)
+    again.edit("max_chars: 3000", "max_chars: 12000")  # so that the held-out text has intervals
+    again.run("dvc", "repro")
+    remote = with_remote(again)
     again.edit("  gru: {cell: gru,", "  gru: {cell: gru, train: {epochs: 1, learning_rate: 1.0e-6},")
     again.commit("a worse GRU")
     again.run("dvc", "push")
@@ -63,7 +58,8 @@ def test_refuses_a_worse_model_and_uncommitted_changes(again: Project, api: Api)
     result = run_flow(again, "retrain")
     assert result.returncode == 1
     reason = api.flow_runs()[0]["state"]["message"]
-    assert f"gru test {before['gru']['test']['perplexity']:.1f} -> " in reason
+    assert "gru test " in reason
+    assert "95% interval" in reason
     assert "worse by more than 1.00%" in reason
     assert "rnn" not in reason
     assert run_git(again.folder, "rev-parse", "HEAD") == head
@@ -127,12 +123,9 @@ def test_refreshes_texts_from_the_catalogue_and_imports(
         )
     again.edit("path: data/raw/lyrics.txt", "path: data/raw/songs.txt")
     again.edit("  max_chars: 3000", "  max_chars: 1000")
-    again.edit("max_regression: 0.01", "max_regression: 9.0")  # another text, other figures
     (again.folder / "imported").mkdir()
     again.run("dvc", "import-url", f"{address}/notes.txt", "imported/notes.txt")
     again.commit("a text from the catalogue, and an import")
-    (again.folder / "reports/metrics.json").write_text("{}")
-    again.commit("nothing to compare with")
     (served / "notes.txt").write_text("two!", encoding="utf-8")
     result = run_flow(again, "retrain")
     assert result.returncode == 0, result.stderr
