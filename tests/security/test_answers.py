@@ -11,7 +11,7 @@ from tests.support.answers import Pair
 
 pytestmark = pytest.mark.slow
 
-METRICS = "reports/train/gru/metrics.json"
+METRICS = "reports/train/gru/plots/metrics/train/perplexity.tsv"
 PLOTS = "reports/train/gru/plots/metrics"
 
 
@@ -86,10 +86,6 @@ ANSWERS: dict[str, tuple[Callable[[Pair], str], str]] = {
     ),
     "a program": (lambda p: with_entry(p, METRICS, "100755", blob(p)), "is no plain file"),
     "a submodule": (lambda p: with_entry(p, METRICS, "160000", p.sent), "is no plain file"),
-    "a folder for a file": (
-        lambda p: with_entry(p, METRICS, "40000", tree(p.other.folder, ("100644", "x", blob(p)))),
-        "is no plain file",
-    ),
     "a file for a folder": (lambda p: with_entry(p, PLOTS, "100644", blob(p)), "is no plain file"),
     "an empty folder": (lambda p: with_entry(p, PLOTS, "40000", tree(p.other.folder)), "is missing"),
     "dots": (lambda p: climbing(p, ".."), "may reach outside"),
@@ -150,13 +146,24 @@ def test_an_answer_to_another_state_is_refused(pair: Pair) -> None:
     pair.refuses(pair.answer(), "no answer to what was sent")
 
 
-@pytest.mark.parametrize("place", ["reports", "reports/train/gru", METRICS, PLOTS])
+@pytest.mark.parametrize("place", ["reports", "reports/train/gru", PLOTS])
 def test_results_are_not_written_through_a_symbolic_link(pair: Pair, place: str) -> None:
     answer, there = pair.answer(), pair.home.folder.parent / "elsewhere"
     path = pair.home.folder / place
     path.rename(there)
     path.symlink_to(there)
     pair.refuses(answer, "is a symbolic link")
+
+
+def test_a_symbolic_link_inside_a_folder_of_results_is_replaced(pair: Pair) -> None:
+    answer, there = pair.answer(), pair.home.folder.parent / "elsewhere"
+    there.write_text("the user's own")
+    path = pair.home.folder / METRICS
+    path.unlink()
+    path.symlink_to(there)
+    pair.take(answer)
+    assert not path.is_symlink()
+    assert there.read_text() == "the user's own"
 
 
 def test_what_else_an_answer_has_is_not_taken(pair: Pair) -> None:

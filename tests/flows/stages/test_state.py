@@ -26,7 +26,7 @@ def test_a_state_has_what_stages_read_as_it_is_and_nothing_else(again: Project, 
     (again.folder / "pipeline/text.txt").write_bytes(b"\r\nlatin: \xe9 \n  trailing  ")
     (again.folder / "pipeline/staged file.py").write_text("1")
     again.run("git", "add", "pipeline/staged file.py")
-    (again.folder / "reports/metrics.json").unlink()
+    (again.folder / "reports/perplexity.json").unlink()
     (again.folder / ".env").write_text("a secret")
     (again.folder / "pipeline/.env").write_text("a secret")
     (again.folder / "pipeline/.keys").mkdir()
@@ -41,7 +41,7 @@ def test_a_state_has_what_stages_read_as_it_is_and_nothing_else(again: Project, 
 
     run_git(other.folder, "checkout", "-q", commit)
     tracked = again.run("git", "ls-files", "-z").stdout.split("\0")
-    gone = {"reports/metrics.json", "data/.gitignore"}
+    gone = {"reports/perplexity.json", "data/.gitignore"}
     names = {name for name in tracked if name} - gone | {"pipeline/new.bin", "pipeline/text.txt"}
     assert set(filter(None, other.run("git", "ls-files", "-z").stdout.split("\0"))) == names
     for name in names:
