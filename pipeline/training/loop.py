@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from types import FrameType
 from typing import Any
 
@@ -164,7 +165,8 @@ class Trainer:
         if self.hooks.validate and (step == self.all_steps or step % self.params.evaluate_every == 0):
             valid = self.hooks.validate()
             self.weights.keep_if_best(valid, self.history)
-        samples_are_due = bool(every) and (step == self.all_steps or step % every == 0)
+        is_last = step == self.all_steps or self.history.is_out_of_patience(self.params.patience, valid)
+        samples_are_due = bool(every) and (is_last or step % every == 0)
         if valid is None and not samples_are_due:
             return
         samples = self.hooks.sample() if samples_are_due else ()
@@ -233,16 +235,12 @@ class Trainer:
             part.load_state_dict(
                 {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
             )
-        evaluations = iter(self.history.evaluations)
-        evaluation = next(evaluations, None)
-        for epoch in self.history.epochs:
-            while evaluation and evaluation.step <= epoch.step:
-                self.hooks.evaluated(evaluation)
-                evaluation = next(evaluations, None)
-            self.hooks.epoch_done(epoch)
-        while evaluation:
-            self.hooks.evaluated(evaluation)
-            evaluation = next(evaluations, None)
+        done: list[tuple[int, Callable[[Any], None], Any]] = [
+            *((evaluation.step, self.hooks.evaluated, evaluation) for evaluation in self.history.evaluations),
+            *((epoch.step, self.hooks.epoch_done, epoch) for epoch in self.history.epochs),
+        ]
+        for _, hook, result in sorted(done, key=itemgetter(0)):
+            hook(result)
 
 
 @contextmanager

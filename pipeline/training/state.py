@@ -64,9 +64,9 @@ class History:
         valid = (evaluation.valid_perplexity for evaluation in self.evaluations)
         return [perplexity for perplexity in valid if perplexity is not None]
 
-    def is_out_of_patience(self, patience: int | None) -> bool:
-        """Whether the last ``patience`` evaluations have brought no improvement."""
-        valid = self.valid_perplexities()
+    def is_out_of_patience(self, patience: int | None, newest: float | None = None) -> bool:
+        """Whether the last ``patience`` evaluations, with the ``newest`` one, have brought no improvement."""
+        valid = self.valid_perplexities() + ([] if newest is None else [newest])
         return bool(patience and valid) and len(valid) - 1 - valid.index(min(valid)) >= (patience or 0)
 
     def state_dict(self) -> dict[str, Any]:

@@ -182,6 +182,13 @@ def test_evaluates_and_samples_when_told_to_and_at_the_end() -> None:
     ]
 
 
+def test_samples_when_patience_has_run_out() -> None:
+    recorder = Recorder([5.0, 4.0, 4.5, 4.2, 1.0])
+    sample = {"every": 1000, "prefixes": ["x"], "length": 5}
+    trainer(IDS, recorder, epochs=50, patience=2, evaluate_every=4, sample=sample).run()
+    assert [evaluation.samples for evaluation in recorder.evaluations] == [(), (), (), ("text",)]
+
+
 def test_no_samples_without_an_interval() -> None:
     recorder = Recorder()
     trainer(IDS, recorder, sample={"every": 0, "prefixes": ["x"], "length": 5}).run()
