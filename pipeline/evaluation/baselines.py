@@ -1,6 +1,7 @@
 """Baselines that a model should beat: they only count characters of the training split."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -32,16 +33,20 @@ class Baselines:
             self.order = min(ORDERS, key=lambda n: six_digits(_score(valid, self._longer, n).nats))
 
     def scores(self, text: Text) -> dict[str, Score]:
-        """The score of each baseline on all characters of ``text`` except the first."""
-        uniform = Score(math.log(self._size), len(text) - 1)
-        counting = {name: _score(text, *model) for name, model in self._counting().items()}
-        return {"uniform": uniform, **counting}
+        """The score of each baseline on all characters of ``text`` except the first.
 
-    def nats(self, text: Text) -> dict[str, Floats]:
-        """The negative log-probability of each of these characters, by baseline."""
-        uniform = np.full(len(text) - 1, math.log(self._size))
-        counting = {name: model.nats(text, order) for name, (model, order) in self._counting().items()}
-        return {"uniform": uniform, **counting}
+        ``ngram`` reads as many as it counts at most: its counts are slow to look up.
+        """
+        scores = {"uniform": Score(math.log(self._size), len(text) - 1)}
+        for name, model in self._counting().items():
+            scores[name] = _score(text[:COUNTED_CHARACTERS] if name == "ngram" else text, *model)
+        return scores
+
+    def nats(self, text: Text) -> Iterator[tuple[str, Floats]]:
+        """The negative log-probability of each of these characters, one baseline after the other."""
+        yield "uniform", np.full(len(text) - 1, math.log(self._size))
+        for name, (model, order) in self._counting().items():
+            yield name, model.nats(text, order)
 
     def _counting(self) -> dict[str, tuple[NGrams, int]]:
         return {"unigram": (self._pairs, 1), "bigram": (self._pairs, 2), "ngram": (self._longer, self.order)}

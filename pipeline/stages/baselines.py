@@ -20,7 +20,7 @@ def main() -> None:
         if len(text) < 2:
             continue
         if split in HELD_OUT:
-            by_name = {name: metrics_of(nats) for name, nats in baselines.nats(text).items()}
+            by_name = {name: metrics_of(nats) for name, nats in baselines.nats(text)}
         else:
             by_name = {name: score.metrics() for name, score in baselines.scores(text).items()}
         for name, metrics in by_name.items():

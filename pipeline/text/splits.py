@@ -1,6 +1,5 @@
 """Which characters of a text are for training, validation and testing."""
 
-import hashlib
 import logging
 from bisect import bisect_right
 from collections import Counter
@@ -10,6 +9,7 @@ from itertools import pairwise
 from typing import Any, Self
 
 from pipeline.params.corpus import SPLITS, SplitParams
+from pipeline.text.documents import key_of
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +111,5 @@ def _draws(documents: Sequence[Document], seed: int) -> list[float]:
     draws = []
     for document in documents:
         times[document.key] += 1
-        name = f"{seed} {document.key} {times[document.key]}"
-        draws.append(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64)
+        draws.append(key_of(f"{seed} {document.key} {times[document.key]}") / 2**64)
     return draws

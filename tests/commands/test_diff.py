@@ -18,10 +18,10 @@ def longer_project(finished: Project, tmp_path_factory: pytest.TempPathFactory) 
     project = Project(tmp_path_factory.mktemp("diff") / "project", copy_of=finished)
     project.edit("max_chars: 3000", "max_chars: 12000")
     project.edit("  gru: {cell: gru,", "  gru: {cell: gru, train: {epochs: 1, learning_rate: 1.0e-4},")
-    project.run("dvc", "repro")
+    project.run("dvc", "repro", "evaluate")
     project.commit("a weak GRU")
     project.edit("train: {epochs: 1, learning_rate: 1.0e-4},", "train: {epochs: 6},")
-    project.run("dvc", "repro")
+    project.run("dvc", "repro", "evaluate")
     project.commit("a better GRU")
     return project
 
@@ -95,7 +95,7 @@ def test_losses_of_other_revisions_come_from_the_remote(longer: Project, tmp_pat
 
 def test_a_text_that_grew_is_scored_with_the_old_weights(longer: Project) -> None:
     longer.edit("max_chars: 12000", "max_chars: 18000")
-    longer.run("dvc", "repro")
+    longer.run("dvc", "repro", "evaluate")
     found = rows(longer)
     for row in found.values():
         assert row["status"] == "compared"
@@ -106,7 +106,7 @@ def test_a_text_that_grew_is_scored_with_the_old_weights(longer: Project) -> Non
 
 def test_models_are_not_compared_on_what_one_of_them_has_learned(longer: Project) -> None:
     longer.edit("test: 0.1}", "test: 0.1, seed: 7}")
-    longer.run("dvc", "repro")
+    longer.run("dvc", "repro", "evaluate")
     for row in rows(longer).values():
         assert row["status"] == "not comparable"
         assert row["verdict"] == "not compared"
@@ -115,7 +115,7 @@ def test_models_are_not_compared_on_what_one_of_them_has_learned(longer: Project
 
 def test_new_and_removed_models(longer: Project) -> None:
     longer.edit("  rnn: {cell: rnn,", "  lstm: {cell: lstm,")
-    longer.run("dvc", "repro")
+    longer.run("dvc", "repro", "evaluate")
     found = rows(longer)
     assert found["rnn", "test"]["status"] == "gone"
     assert found["lstm", "test"]["status"] == "new"
@@ -127,7 +127,7 @@ def test_code_text_and_versions_are_named(longer: Project) -> None:
     path.write_text(path.read_text(encoding="utf-8") + "\nANOTHER = 1\n", encoding="utf-8")
     text = longer.folder / "data/raw/lyrics.txt"
     text.write_text(text.read_text(encoding="utf-8") + "\n一行\n", encoding="utf-8")
-    longer.run("dvc", "repro")
+    longer.run("dvc", "repro", "evaluate")
     found = causes(longer)
     assert "evaluate" in found["code"]
     assert found["text"] == ["the corpus"]

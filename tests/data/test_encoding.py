@@ -18,7 +18,7 @@ from pipeline.errors import RefrainError
 from pipeline.text import corpus
 from pipeline.text.corpus import Corpus
 from pipeline.text.vocab import VocabFile, count_chars, vocab_from_counts
-from tests.support.corpus import corpus_params
+from tests.support.corpus import corpus_params, read_text
 
 TEXT = "分开以后 不分开以前\n" * 20
 SPLITS = ("train", "valid", "test")
@@ -61,7 +61,34 @@ def test_splits_decode_back_to_the_text(tmp_path: Path) -> None:
     stored = encode(write(tmp_path / "a.txt", TEXT), tmp_path / "encoded")
     parts = decode(tmp_path / "encoded", stored)
     assert "".join(parts) == TEXT
-    assert [len(part) for part in parts] == list(stored.splits.lengths().values())
+    assert [len(part) for part in parts] == [176, 22, 22]
+
+
+@pytest.mark.usefixtures("small")
+def test_songs_go_to_their_splits_in_turn(tmp_path: Path) -> None:
+    songs = [f"第{number}首\n{'分开' * (number % 7 + 1)}" for number in range(40)]
+    path = write(tmp_path / "songs.txt", "\n\n".join(songs))
+    stored = encode(path, tmp_path / "encoded", normalize="lyrics")
+    text, place = read_text(path, normalize="lyrics"), 0
+    expected = dict.fromkeys(SPLITS, "")
+    for name, length in stored.splits.runs(0, len(text)):
+        expected[name] += text[place : place + length]
+        place += length
+    assert decode(tmp_path / "encoded", stored) == list(expected.values())
+    assert len(stored.splits.names) > 8, "the splits take turns"
+    assert len(list((tmp_path / "encoded/train").iterdir())) > 3
+
+
+@pytest.mark.usefixtures("small")
+def test_a_splits_digest_is_that_of_its_text(tmp_path: Path) -> None:
+    """Whatever the vocabulary: characters that it lacks count as they are."""
+    digests = []
+    for number, text in enumerate((TEXT, TEXT.replace("前", "新"), TEXT)):
+        folder = tmp_path / str(number)
+        stored = encode(write(tmp_path / f"{number}.txt", text), folder)
+        digests.append([EncodedText(folder, name, stored).sha256 for name in SPLITS])
+    assert digests[0] == digests[2]
+    assert not set(digests[0]) & set(digests[1])
 
 
 @pytest.mark.usefixtures("small")

@@ -64,7 +64,7 @@ def test_without_validation_text_ngrams_have_order_3(valid: list[int]) -> None:
 def test_scores_are_means_over_characters() -> None:
     train, text = np.random.default_rng(1).integers(4, size=(2, 500))
     counted = Baselines(train, text, 5)
-    scores, nats = counted.scores(text), counted.nats(text)
+    scores, nats = counted.scores(text), dict(counted.nats(text))
     assert list(scores) == list(nats) == ["uniform", "unigram", "bigram", "ngram"]
     for name, score in scores.items():
         assert len(nats[name]) == score.characters == 499
