@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from flows.workspace.comparison import Comparison
 from pipeline.errors import RefrainError
+from pipeline.evaluation.difference import Difference
 from pipeline.params.explain import explain_errors
 from pipeline.params.load import PARAMS_FILE, Params
 from pipeline.params.section import Section
@@ -32,7 +32,7 @@ def read_gate(params: Params) -> GateParams:
         raise RefrainError(f"{PARAMS_FILE}: {explain_errors(error, 'gate', GateParams)}") from None
 
 
-def outcome(pair: Comparison, max_regression: float) -> Outcome:
+def outcome(pair: Difference, max_regression: float) -> Outcome:
     """Whether the new model is accepted.
 
     It is refused if the interval of the change lies above ``max_regression``, or if it has no figure. If
@@ -47,7 +47,7 @@ def outcome(pair: Comparison, max_regression: float) -> Outcome:
     return "inconclusive" if pair.change is not None and pair.change > max_regression else "accepted"
 
 
-def refusals(comparisons: Sequence[Comparison], max_regression: float) -> list[str]:
+def refusals(comparisons: Sequence[Difference], max_regression: float) -> list[str]:
     """Why the new models are refused, a line for each reason; empty if they are accepted."""
     if not comparisons:
         return ["there is no held-out perplexity to compare: give corpus.split.valid or test more than 0"]

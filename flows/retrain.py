@@ -19,13 +19,14 @@ from flows.server.publish import only_warn, publish_results
 from flows.server.states import completed, states_from_errors, step
 from flows.stages.listings import check_listings
 from flows.stages.tasks import run_stages
-from flows.workspace.comparison import Comparison, compare
+from flows.workspace.comparison import compare
 from flows.workspace.dvc_repo import has_remote, open_repo
 from flows.workspace.git import run_git, upstream_of
 from flows.workspace.programs import Programs
 from flows.workspace.texts import copy_ignored_texts, refresh_catalog_texts
 from flows.workspace.worktrees import BranchWorktree, branch_worktree, move_branch
 from pipeline.errors import RefrainError, TransientError
+from pipeline.evaluation.difference import Difference
 from pipeline.params.load import PARAMS_FILE, load_params
 
 
@@ -107,13 +108,15 @@ def refresh_texts(tree: BranchWorktree, corpus: str) -> None:
 
 
 @step("gate")
-def check_gate(tree: BranchWorktree, max_regression: float) -> list[Comparison]:
+def check_gate(tree: BranchWorktree, max_regression: float) -> list[Difference]:
     """Show how the models compare with the last accepted ones, on the same text.
 
     Raises :class:`RefrainError` with the reasons if they are refused.
     """
     comparisons = compare(tree.path, tree.base)
-    rows = [{**pair.cells(), "outcome": outcome(pair, max_regression)} for pair in comparisons]
+    rows = [
+        {**pair.cells(), "note": pair.note, "outcome": outcome(pair, max_regression)} for pair in comparisons
+    ]
     with only_warn():
         create_table_artifact(rows, key="gate", description=f"at most {max_regression:.2%} worse is accepted")
     for pair in comparisons:
@@ -126,7 +129,7 @@ def check_gate(tree: BranchWorktree, max_regression: float) -> list[Comparison]:
 
 
 @step("commit")
-def commit_results(tree: BranchWorktree, comparisons: list[Comparison]) -> None:
+def commit_results(tree: BranchWorktree, comparisons: list[Difference]) -> None:
     """Commit what the run changed; the message states the change in perplexity."""
     # Each model's last held-out split: the test split where there is one.
     change = {

@@ -66,7 +66,7 @@ def publish_changes(folder: Path, before: str, after: str | None) -> None:
     except RefrainError as error:
         get_run_logger().warning("changes are not shown: %s", error)
         return
-    changes = [pair.cells() for pair in found if pair.change != 0]
+    changes = [pair.cells() | {"note": pair.note} for pair in found if pair.change != 0]
     if changes:
         create_table_artifact(changes, key="changes", description=f"{after or 'this run'} against {before}")
     else:

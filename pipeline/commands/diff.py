@@ -5,12 +5,13 @@ Without revisions, the workspace is compared with the last commit; with one, wit
 
 import argparse
 import json as json_format
+from dataclasses import asdict
 
 from rich.console import Console
 
 from pipeline.evaluation.causes import causes
 from pipeline.evaluation.differences import differences
-from pipeline.reporting.differences import as_json, as_markdown, as_table, cause_lines, notes
+from pipeline.reporting.differences import as_markdown, as_table, cause_lines, notes
 from pipeline.revisions import WORKSPACE, Revision
 from pipeline.visible import visible
 
@@ -31,7 +32,8 @@ def main(before: str, after: str, *, md: bool, json: bool) -> None:
     title = f"perplexity, from {before} to {after}"
     lines = [*notes(found), *cause_lines(other)]
     if json:
-        print(json_format.dumps(as_json(found, other), ensure_ascii=False, allow_nan=False))
+        values = {"differences": list(map(asdict, found)), "causes": other}
+        print(json_format.dumps(values, ensure_ascii=False, allow_nan=False))
     elif md:
         print(as_markdown(found, lines, title))
     else:

@@ -1,64 +1,43 @@
 """What differs between two revisions: each model's perplexity on the same held-out text, and the causes."""
 
 import io
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipeline import artifacts
-from pipeline.evaluation.compare import Change, Verdict, compare
+from pipeline.evaluation.compare import compare
+from pipeline.evaluation.difference import Difference
 from pipeline.evaluation.losses import CharacterLosses, read_losses
 from pipeline.params.corpus import HELD_OUT
 from pipeline.params.load import PARAMS_FILE
 from pipeline.params.yaml import parse_yaml
 from pipeline.revisions import Revision
 
-Status = Literal["compared", "new", "gone", "missing", "not comparable"]
 
-
-@dataclass(frozen=True)
-class Difference:
-    """A model on a held-out split. ``note`` says what the change means, or why there is none."""
-
-    model: str
-    split: str
-    change: Change | None
-    status: Status = "compared"
-    note: str = ""
-
-    @property
-    def verdict(self) -> Verdict:
-        """What the change shows."""
-        return self.change.verdict if self.change else "not compared"
-
-
-def differences(before: Revision, after: Revision, spread: dict[str, Any] | None = None) -> list[Difference]:
+def differences(before: Revision, after: Revision) -> list[Difference]:
     """All models of either revision, on the held-out text of ``after``."""
     models = list(dict.fromkeys([*models_of(before), *models_of(after)]))
     return [
         difference
         for split in HELD_OUT
         for model in models
-        if (difference := compare_model(model, split, before, after, spread or {}))
+        if (difference := compare_model(model, split, before, after))
     ]
 
 
-def compare_model(
-    model: str, split: str, before: Revision, after: Revision, spread: dict[str, Any]
-) -> Difference | None:
+def compare_model(model: str, split: str, before: Revision, after: Revision) -> Difference | None:
     """A model on a split; None if neither revision has them."""
     path = artifacts.losses_path(model, split)
     old, new = losses_at(before, path), losses_at(after, path)
     if new is None:
         if model not in models_of(after):
-            return Difference(model, split, None, "gone", f"{after.name} does not have it")
+            return Difference(model, split, "gone", note=f"{after.name} does not have it")
         if old is None:
             return None
-        return Difference(
-            model, split, None, "missing", f"{after.name} has no losses: run `dvc repro` or `dvc fetch`"
-        )
+        note = f"{after.name} has no losses: run `dvc repro` or `dvc fetch`"
+        return Difference(model, split, "missing", note=note)
     if model not in models_of(before):
-        return Difference(model, split, None, "new", "a new model")
+        return Difference(model, split, "new", note="a new model")
     note = ""
     if old is None or old.text_sha256 != new.text_sha256:
         # Imported here: PyTorch takes a second to load, and most comparisons do not need it.
@@ -68,13 +47,14 @@ def compare_model(
         try:
             old = rescore(model, split, before, after)
         except NotComparableError as error:
-            return Difference(model, split, None, "not comparable", f"{before.name} has {cause}, and {error}")
+            reason = f"{before.name} has {cause}, and {error}"
+            return Difference(model, split, "not comparable", note=reason)
         note = f"{before.name} has {cause}: its weights were scored on the text of {after.name}"
-    change = compare(old, new, spread.get(model, {}).get(split, 0.0))
+    change = compare(old, new)
     if change is None:
         reason = "there is no character that both models know, or a loss is not finite"
-        return Difference(model, split, None, "missing", reason)
-    return Difference(model, split, change, note=note)
+        return Difference(model, split, "missing", note=reason)
+    return Difference(model, split, "compared", change.verdict, note, **vars(change))
 
 
 def models_of(revision: Revision) -> list[str]:

@@ -19,7 +19,7 @@ from pipeline.params.runtime import RuntimeParams
 from pipeline.revisions import Revision
 from pipeline.text.vocab import UNK, Vocab, read_characters, read_vocab
 
-WINDOWS, WINDOW = 50, 200
+PASSAGES, PASSAGE_CHARACTERS = 50, 200
 """So many passages of so many characters are looked for in training texts."""
 
 RECITED = 0.9
@@ -91,15 +91,15 @@ def check_not_trained_on(old: Revision, held_out: HeldOut) -> None:
             raise NotComparableError(
                 f"the training text of {old.name} is lost or in another format: it may hold this text"
             ) from None
-        starts = np.linspace(0, max(len(held_out.text) - WINDOW, 0), WINDOWS).astype(int)
+        starts = np.linspace(0, max(len(held_out.text) - PASSAGE_CHARACTERS, 0), PASSAGES).astype(int)
         text = CodePoints(held_out.text, held_out.vocab, unk=-2)
-        passages = [text[start : start + WINDOW] for start in starts]
+        passages = [text[start : start + PASSAGE_CHARACTERS] for start in starts]
         new_train = CodePoints(held_out.train, held_out.vocab, unk=-3)
         shares = [[found.share or 0.0 for found in recitation(t, passages)] for t in (old_train, new_train)]
     seen = sum(before >= RECITED > now for before, now in zip(*shares, strict=True))
     if seen:
         raise NotComparableError(
-            f"{seen / WINDOWS:.0%} of this text was training text in {old.name}, because the split differs"
+            f"{seen / PASSAGES:.0%} of this text was training text in {old.name}, because the split differs"
         )
 
 

@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from pipeline.arithmetic.rounding import six_digits
 from pipeline.evaluation.bootstrap import Losses, interval
 
@@ -45,8 +43,8 @@ def metrics_of(losses: Losses) -> dict[str, float]:
     Perplexity has its 95% interval, unless the text is too short for one.
     """
     characters = len(losses)
-    # cumsum adds one after the other, on any processor; the order of sum depends on the processor.
-    figures = Score(float(np.cumsum(losses, dtype=np.float64)[-1]) / characters, characters).metrics()
+    # An exact sum does not depend on the order, which in NumPy depends on the processor.
+    figures = Score(math.fsum(losses) / characters, characters).metrics()
     ends = interval(losses)
     if ends:
         figures["perplexity_low"], figures["perplexity_high"] = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import artifacts
+from pipeline.arithmetic.rounding import format_perplexity
 from pipeline.errors import RefrainError
 from pipeline.params.corpus import SPLITS
 from pipeline.params.load import BASELINES
@@ -52,14 +53,14 @@ def perplexity_rows(metrics: Metrics) -> list[Row]:
         Row(
             _title(name, metrics[name][splits[0]]),
             name in BASELINES,
-            [_with_interval(metrics[name][split]) for split in splits],
+            [_perplexity_and_interval(metrics[name][split]) for split in splits],
             [f"{metrics[name][split]['bits_per_character']:.3f}" for split in splits],
         )
         for name in names
     ]
 
 
-def _with_interval(figures: dict[str, float]) -> str:
+def _perplexity_and_interval(figures: dict[str, float]) -> str:
     """Perplexity, followed by its 95% interval if it has one that is not a point."""
     perplexity = format_perplexity(figures["perplexity"])
     low, high = figures.get("perplexity_low"), figures.get("perplexity_high")
@@ -71,11 +72,6 @@ def _with_interval(figures: dict[str, float]) -> str:
 def _title(name: str, figures: dict[str, float]) -> str:
     """The name in tables: that of n-grams has their order."""
     return f"{figures['order']:.0f}-gram" if name == "ngram" and "order" in figures else name
-
-
-def format_perplexity(value: float) -> str:
-    """Four significant digits below 1,000, whole numbers up to ten million, an exponent above."""
-    return f"{value:.4g}" if value < 1000 or value >= 1e7 else f"{value:,.0f}"
 
 
 def read_json(path: Path) -> Any:

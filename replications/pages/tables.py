@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.reporting.tables import format_perplexity
+from pipeline.arithmetic.rounding import format_perplexity
 from replications.pages.costs import read_costs
 from replications.pages.published import read_published, read_spread
 from replications.results import read_result, read_samples

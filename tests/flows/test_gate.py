@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from flows.gate import outcome, refusals
-from flows.workspace.comparison import Comparison
+from pipeline.evaluation.difference import Difference
 
 
-def row(**values: Any) -> Comparison:
-    compared = {"model": "gru", "split": "test", "status": "compared", "verdict": "", "note": ""}
-    return Comparison.model_validate(compared | values)
+def row(**values: Any) -> Difference:
+    compared = {"model": "gru", "split": "test", "status": "compared", "verdict": "not compared"}
+    return Difference(**(compared | values))
 
 
-def change(change: float, low: float | None, high: float | None) -> Comparison:
+def change(change: float, low: float | None, high: float | None) -> Difference:
     return row(before=100.0, after=100 * (1 + change), change=change, low=low, high=high)
 
 
@@ -35,7 +35,7 @@ def change(change: float, low: float | None, high: float | None) -> Comparison:
     ],
 )
 def test_a_model_is_refused_if_its_interval_lies_above_what_is_allowed(
-    pair: Comparison, expected: str
+    pair: Difference, expected: str
 ) -> None:
     assert outcome(pair, 0.01) == expected
     assert bool(refusals([pair], 0.01)) == (expected == "refused")

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.arithmetic.rounding import format_perplexity
 from pipeline.commands.show import metrics_table
 from pipeline.errors import RefrainError
-from pipeline.reporting.tables import Metrics, format_perplexity, perplexity_rows, read_json, splits_of
+from pipeline.reporting.tables import Metrics, perplexity_rows, read_json, splits_of
 
 
 def metrics(*splits: str) -> Metrics:
