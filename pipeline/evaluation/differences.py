@@ -16,7 +16,7 @@ from pipeline.revisions import Revision
 
 def differences(before: Revision, after: Revision) -> list[Difference]:
     """All models of either revision, on the held-out text of ``after``."""
-    models = list(dict.fromkeys([*models_of(before), *models_of(after)]))
+    models = dict.fromkeys([*models_of(before), *models_of(after)])
     return [
         difference
         for split in HELD_OUT
@@ -27,11 +27,11 @@ def differences(before: Revision, after: Revision) -> list[Difference]:
 
 def compare_model(model: str, split: str, before: Revision, after: Revision) -> Difference | None:
     """A model on a split; None if neither revision has them."""
+    if model not in models_of(after):
+        return Difference(model, split, "gone", note=f"{after.name} does not have it")
     path = artifacts.losses_path(model, split)
     old, new = losses_at(before, path), losses_at(after, path)
     if new is None:
-        if model not in models_of(after):
-            return Difference(model, split, "gone", note=f"{after.name} does not have it")
         if old is None:
             return None
         note = f"{after.name} has no losses: run `dvc repro` or `dvc fetch`"
