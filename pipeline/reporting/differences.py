@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -41,7 +42,8 @@ def cause_lines(found: dict[str, list[str]]) -> list[str]:
 
 def as_table(found: Sequence[Difference], title: str) -> Table:
     """The table for a terminal."""
-    table = Table(title=title, title_justify="left")
+    # Narrow enough for 80 columns.
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns(found):
         table.add_column(column, justify="left" if column in LEFT else "right")
     for difference in found:
