@@ -26,7 +26,7 @@ def differences(before: Revision, after: Revision) -> list[Difference]:
 
 
 def compare_model(model: str, split: str, before: Revision, after: Revision) -> Difference | None:
-    """A model on a split; None if neither revision has them."""
+    """A model on a split; None if neither revision has them, or if ``after`` has no text in this split."""
     if model not in models_of(after):
         return Difference(model, split, "gone", note=f"{after.name} does not have it")
     path = artifacts.losses_path(model, split)
@@ -36,6 +36,8 @@ def compare_model(model: str, split: str, before: Revision, after: Revision) -> 
             return None
         note = f"{after.name} has no losses: run `dvc repro` or `dvc fetch`"
         return Difference(model, split, "missing", note=note)
+    if not len(new.nats):
+        return None
     if model not in models_of(before):
         return Difference(model, split, "new", note="a new model")
     note = ""

@@ -37,9 +37,11 @@ def score(model: CharLM, text: Text) -> Score:
 
 def losses_of(model: CharLM, text: EncodedText, unk_id: int | None) -> CharacterLosses:
     """The loss of each character of ``text`` except the first (see :func:`read`)."""
-    nats, is_unk = np.empty(len(text) - 1, np.float32), np.zeros(len(text) - 1, np.bool_)
-    read(model, text, nats)
-    if unk_id is not None:
+    targets = max(len(text) - 1, 0)
+    nats, is_unk = np.empty(targets, np.float32), np.zeros(targets, np.bool_)
+    if targets:
+        read(model, text, nats)
+    if targets and unk_id is not None:
         is_unk[:] = np.concatenate([ids == unk_id for ids in text.chunks()])[1:]
     return CharacterLosses(nats, is_unk, text.sha256)
 

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 def main(model: str) -> None:
     """Write ``reports/evaluate/{model}.json`` and ``reports/losses/{model}/{split}.parquet``.
 
-    Splits of fewer than two characters have no figures.
+    Splits of fewer than two characters have no figures, and their losses are a table without rows.
     """
     params = load_params()
 
@@ -30,10 +30,10 @@ def main(model: str) -> None:
     path = artifacts.model_path(model)
     figures = {}
     try:
-        with artifacts.atomic_folder(artifacts.LOSSES / model) as folder:
-            for split in (split for split in HELD_OUT if len(texts[split]) > 1):
-                losses = losses_of(lm, texts[split], stored.vocab.unk_id)
-                write_losses(folder / f"{split}.parquet", losses)
+        for split in HELD_OUT:
+            losses = losses_of(lm, texts[split], stored.vocab.unk_id)
+            write_losses(artifacts.losses_path(model, split), losses)
+            if len(losses.nats):
                 figures[split] = metrics_of(losses.nats)
         if len(texts["train"]) > 1:
             figures = {"train": score(lm, texts["train"]).metrics(), **figures}
