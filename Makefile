@@ -21,7 +21,7 @@ export DO_NOT_TRACK = 1
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-doors test-bits test-ui bench bench-recipes bench-scaling bench-exercises replicate lint format clean
+.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-doors test-bits test-ui bench bench-gate bench-recipes bench-scaling bench-exercises replicate lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -71,6 +71,9 @@ test-ui: .venv/installed  ## test Prefect's pages in Chromium, if it is installe
 
 bench: .venv/installed  ## compare speed with the textbook's code (six minutes; run nothing else meanwhile)
 	@$(RUN) $(BIN)/python -m benchmarks.bench
+
+bench-gate: .venv/installed  ## count how often the gate is wrong (forty minutes)
+	@$(RUN) $(BIN)/python -m benchmarks.gate
 
 bench-scaling: .venv/installed  ## measure large texts and several processes (seven minutes)
 	@$(RUN) $(BIN)/python -m benchmarks.scaling

@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA_SUFFIXES = {".j2", ".html", ".css", ".js"}
 """Suffixes of the files that belong to the code of a package, besides ``.py``."""
 
+DIGITS = 12
+"""As many as git shows of a commit in large repositories: tables of DVC show them in full."""
+
 _UNUSED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores"}
 
 
@@ -37,12 +40,12 @@ class Module:
 
 
 def program_digest(program: str, root: Path = ROOT) -> str:
-    """The digest of a program (such as ``pipeline.stages.train``), 64 hexadecimal digits."""
+    """The digest of a program (such as ``pipeline.stages.train``), in hexadecimal digits."""
     modules = imported_modules(program, root)
     parts = {module.path: module.sha256 for module in modules} | _data_files(modules, root)
     lines = [f"{path} {sha256}" for path, sha256 in sorted(parts.items())]
     lines += [f"{name} {number}" for name, number in package_versions(modules).items()]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:DIGITS]
 
 
 def imported_modules(program: str, root: Path = ROOT) -> list[Module]:

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import RefrainError, first_line
+from pipeline.params.load import PARAMS_FILE
+from pipeline.params.yaml import parse_yaml
 
 if TYPE_CHECKING:
     from dvc.api import DVCFileSystem
@@ -70,3 +72,16 @@ class Revision:
                 yield None
                 return
             yield copy
+
+
+def models_of(revision: Revision) -> list[str]:
+    """The names under ``models`` in a revision's ``params.yaml``."""
+    models = params_of(revision).get("models")
+    return list(models) if isinstance(models, dict) else []
+
+
+def params_of(revision: Revision) -> dict[str, Any]:
+    """The content of a revision's ``params.yaml``."""
+    content = revision.read(PARAMS_FILE)
+    values = parse_yaml(content.decode(), f"{revision.name}: {PARAMS_FILE}") if content else {}
+    return values if isinstance(values, dict) else {}

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import artifacts
-from pipeline.evaluation.differences import models_of, params_of
 from pipeline.params.recipes import RESULT_SECTIONS, flattened
 from pipeline.params.yaml import parse_yaml
-from pipeline.revisions import Revision
+from pipeline.revisions import Revision, models_of, params_of
 from pipeline.versions import COMPUTING_PACKAGES, CONSTRAINTS, PIN
 
 

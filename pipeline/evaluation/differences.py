@@ -2,16 +2,16 @@
 
 import io
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from pipeline import artifacts
 from pipeline.evaluation.compare import compare
 from pipeline.evaluation.difference import Difference
 from pipeline.evaluation.losses import CharacterLosses, read_losses
+from pipeline.evaluation.spread import seeds_half_interval, spreads_of_both
 from pipeline.params.corpus import HELD_OUT
-from pipeline.params.load import PARAMS_FILE
-from pipeline.params.yaml import parse_yaml
-from pipeline.revisions import Revision
+from pipeline.revisions import Revision, models_of
 
 
 def differences(before: Revision, after: Revision) -> list[Difference]:
@@ -40,7 +40,7 @@ def compare_model(model: str, split: str, before: Revision, after: Revision) -> 
         return None
     if model not in models_of(before):
         return Difference(model, split, "new", note="a new model")
-    note = ""
+    notes = []
     if old is None or old.text_sha256 != new.text_sha256:
         # Imported here: PyTorch takes a second to load, and most comparisons do not need it.
         from pipeline.evaluation.rescore import NotComparableError, rescore
@@ -51,25 +51,17 @@ def compare_model(model: str, split: str, before: Revision, after: Revision) -> 
         except NotComparableError as error:
             reason = f"{before.name} has {cause}, and {error}"
             return Difference(model, split, "not comparable", note=reason)
-        note = f"{before.name} has {cause}: its weights were scored on the text of {after.name}"
-    change = compare(old, new)
+        notes.append(f"{before.name} has {cause}: its weights were scored on the text of {after.name}")
+    seeds = 0.0
+    if not np.array_equal(old.nats, new.nats):  # else it is the same training
+        spreads, note = spreads_of_both(model, before, after)
+        seeds = seeds_half_interval(spreads, split)
+        notes.append(note)
+    change = compare(old, new, seeds)
     if change is None:
         reason = "there is no character that both models know, or a loss is not finite"
         return Difference(model, split, "missing", note=reason)
-    return Difference(model, split, "compared", change.verdict, note, **vars(change))
-
-
-def models_of(revision: Revision) -> list[str]:
-    """The names under ``models`` in a revision's ``params.yaml``."""
-    models = params_of(revision).get("models")
-    return list(models) if isinstance(models, dict) else []
-
-
-def params_of(revision: Revision) -> dict[str, Any]:
-    """The content of a revision's ``params.yaml``."""
-    content = revision.read(PARAMS_FILE)
-    values = parse_yaml(content.decode(), f"{revision.name}: {PARAMS_FILE}") if content else {}
-    return values if isinstance(values, dict) else {}
+    return Difference(model, split, "compared", change.verdict, "; ".join(notes), **vars(change))
 
 
 def losses_at(revision: Revision, path: Path) -> CharacterLosses | None:

@@ -1,0 +1,255 @@
+"""How often the gate is wrong: ``make bench-gate``, forty minutes on one core.
+
+For the default pipeline and for a short recipe on Tiny Shakespeare, models are compared with accepted ones as
+`retrain` does at night. Some were trained again with another seed, which the gate should accept. Others are
+the accepted ones with noise added to their weights, so that their validation perplexity is 3% or 10% worse,
+which the gate should refuse. Beside it stands a gate that looks at the estimate alone. Writes ``gate.json``
+and ``gate.md``.
+"""
+
+import math
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks import machine
+from benchmarks.setups import FOLDER
+from flows.gate import outcome, read_gate
+from pipeline import artifacts, device
+from pipeline.artifacts import write_json, write_text
+from pipeline.data.encoded import EncodedText
+from pipeline.errors import RefrainError
+from pipeline.evaluation.difference import Difference
+from pipeline.evaluation.differences import compare_model, differences
+from pipeline.evaluation.losses import write_losses
+from pipeline.evaluation.perplexity import losses_of, score
+from pipeline.evaluation.spread import read_spreads
+from pipeline.nn.language_model import CharLM
+from pipeline.nn.weights import open_model
+from pipeline.params.corpus import HELD_OUT
+from pipeline.params.load import load_params
+from pipeline.program import run_program
+from pipeline.revisions import WORKSPACE, Revision
+from pipeline.text.catalog import fetch_text
+
+ROOT = FOLDER.parent
+
+RECIPES = ("default", "tiny_shakespeare_gate")
+
+RETRAININGS = 20
+WORSE = (0.03, 0.10)
+MODELS_PER_WORSE = 20
+
+OTHER_SEEDS = 9
+"""The spread is measured with as many seeds besides the recipe's own."""
+
+FIRST_SEED = 101
+"""Of the retrainings: not among those that the spread was measured with."""
+
+PAGE = """# How often the gate is wrong
+
+`make bench-gate` writes this page. Models are compared with accepted ones as `retrain` does at night (see
+[docs/comparing.md](../docs/comparing.md)), with `gate.max_regression: 0.01`. Models with another seed should
+be accepted; a retraining of the default pipeline counts as refused if one of its models is. The others are
+accepted models with noise added to their weights, so that their validation perplexity is worse by 3% or 10%;
+in the default pipeline, half are RNNs and half GRUs. A gate that looks at the estimate alone, as that of the
+first edition, stands beside ours.
+
+| recipe | models | refused | by the estimate alone |
+|---|---|---:|---:|
+{rows}
+
+The relative standard deviation between seeds, from {others} seeds besides the recipe's own:
+
+| recipe | model | split | |
+|---|---|---|---:|
+{spreads}
+
+Processor: {processor}.
+"""
+
+ACCEPTED, NEW = Revision("HEAD"), Revision(WORKSPACE)
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What both gates decided about models of one kind: ``refused`` of ``models``."""
+
+    kind: str
+    models: int
+    refused: int
+    refused_by_estimate: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One recipe: the spread between seeds by model and split, and the decisions."""
+
+    recipe: str
+    relative_standard_deviation: dict[str, dict[str, float]]
+    decisions: list[Decisions]
+    changes: dict[str, list[dict[str, list[float | None]]]]
+
+
+def main() -> None:
+    """Measure, print and write."""
+    text = fetch_text("tiny_shakespeare")
+    measured = []
+    for recipe in RECIPES:
+        with project_with(recipe, text) as folder, chdir(folder):
+            measured.append(measure(recipe))
+        print(lines_of(measured[-1]), flush=True)
+    described = {"processor": machine.processor_name(), "recipes": [asdict(one) for one in measured]}
+    write_json(FOLDER / "gate.json", described)
+    write_text(FOLDER / "gate.md", page(measured))
+
+
+@contextmanager
+def project_with(recipe: str, text: Path) -> Iterator[Path]:
+    """A clone of this repository whose last commit has a recipe's accepted models and their spread."""
+    with tempfile.TemporaryDirectory(prefix="refrain-gate-") as name:
+        folder = Path(name) / "project"
+        run(ROOT, "git", "clone", "--quiet", str(ROOT), str(folder))
+        run(folder, "git", "config", "user.name", "refrain")
+        run(folder, "git", "config", "user.email", "refrain@localhost")
+        if recipe != "default":
+            shutil.copy(ROOT / text, folder / text)
+            run(folder, sys.executable, "-m", "pipeline.cli", "use", recipe)
+            run(folder, "git", "commit", "--quiet", "--all", "--message", recipe)
+        run(folder, "dvc", "repro", "evaluate")
+        run(folder, "git", "add", "--all")
+        run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "accepted")
+        run(folder, sys.executable, "-m", "pipeline.cli", "spread", "--seeds", str(OTHER_SEEDS))
+        run(folder, "git", "add", "--all")
+        run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "spread")
+        yield folder
+
+
+def run(folder: Path, *command: str) -> None:
+    """Run a command in ``folder``. Raise :class:`RefrainError` with its last words if it fails."""
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise RefrainError(f"{' '.join(command)}: {' '.join((result.stderr or result.stdout).split()[-40:])}")
+
+
+def measure(recipe: str) -> Measured:
+    """All decisions in a project that :func:`project_with` has made, which is the current folder."""
+    compared = {"another seed": list(retrainings())}
+    for worse in WORSE:
+        compared[f"{worse:.0%} worse"] = list(made_worse(worse))
+    most = read_gate(load_params()).max_regression
+    return Measured(
+        recipe,
+        {name: spread.relative_standard_deviation for name, spread in read_spreads(ACCEPTED).items()},
+        [decisions(kind, models, most) for kind, models in compared.items()],
+        {kind: [changes_of(rows) for rows in models] for kind, models in compared.items()},
+    )
+
+
+def retrainings() -> Iterator[list[Difference]]:
+    """The accepted models compared with those of another seed."""
+    params = Path("params.yaml")
+    content, own = params.read_text(encoding="utf-8"), load_params().seed
+    for seed in range(FIRST_SEED, FIRST_SEED + RETRAININGS):
+        params.write_text(content.replace(f"\nseed: {own}\n", f"\nseed: {seed}\n"), encoding="utf-8")
+        run(Path(), "dvc", "repro", "evaluate")
+        yield differences(ACCEPTED, NEW)
+    run(Path(), "git", "checkout", "--quiet", "--", ".")
+    run(Path(), "dvc", "checkout", "--quiet")
+
+
+def made_worse(worse: float) -> Iterator[list[Difference]]:
+    """Accepted models compared with themselves and noise; the pipeline's models take turns."""
+    names = list(load_params().models)
+    for number in range(MODELS_PER_WORSE):
+        name = names[number % len(names)]
+        model, texts, unk_id = opened(name)
+        add_noise(model, texts["valid"], worse, number)
+        for split, text in texts.items():
+            path = artifacts.losses_path(name, split)
+            path.unlink(missing_ok=True)  # DVC may have linked it from its cache
+            write_losses(path, losses_of(model, text, unk_id))
+        rows = [compare_model(name, split, ACCEPTED, NEW) for split in texts]
+        yield [row for row in rows if row is not None]
+    run(Path(), "dvc", "checkout", "--quiet", "--force")
+
+
+def opened(name: str) -> tuple[CharLM, dict[str, EncodedText], int | None]:
+    """A model of the current folder, its held-out texts by split, and the id of ``<unk>``."""
+    params = load_params()
+    device.set_up(torch.device("cpu"), params.runtime.threads, "highest", params.models[name].hidden_size)
+    model, stored = open_model(name, params)
+    texts = {split: EncodedText(artifacts.ENCODED, split, stored) for split in HELD_OUT}
+    return model, {split: text for split, text in texts.items() if len(text) > 1}, stored.vocab.unk_id
+
+
+def add_noise(model: CharLM, valid: EncodedText, worse: float, seed: int) -> None:
+    """Add normal noise to all weights, so strong that validation perplexity is ``worse``, by bisection."""
+    random = torch.Generator().manual_seed(seed)
+    weights = dict(model.named_parameters())
+    before = {name: weight.detach().clone() for name, weight in weights.items()}
+    noise = {
+        name: torch.randn(weight.shape, generator=random) * weight.std() for name, weight in before.items()
+    }
+    target = score(model, valid).nats + math.log1p(worse)
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        strength = (low + high) / 2
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(before[name] + strength * noise[name])
+        low, high = (strength, high) if score(model, valid).nats < target else (low, strength)
+
+
+def decisions(kind: str, models: list[list[Difference]], most: float) -> Decisions:
+    """How many of ``models`` are refused: by the gate, and by their estimates alone."""
+    refused = sum(any(outcome(row, most) == "refused" for row in rows) for rows in models)
+    by_estimate = sum(any((row.change or 0) > most for row in rows) for rows in models)
+    return Decisions(kind, len(models), refused, by_estimate)
+
+
+def changes_of(rows: list[Difference]) -> dict[str, list[float | None]]:
+    """The change of each model and split, and the ends of its interval."""
+    return {f"{row.model} {row.split}": [row.change, row.low, row.high] for row in rows}
+
+
+def lines_of(measured: Measured) -> str:
+    """The decisions of one recipe, for the terminal."""
+    return "\n".join(
+        f"{measured.recipe}, {one.kind}: {one.refused} of {one.models} refused; by the estimate alone "
+        f"{one.refused_by_estimate}"
+        for one in measured.decisions
+    )
+
+
+def page(measured: list[Measured]) -> str:
+    """``gate.md``."""
+    rows = [
+        f"| {one.recipe} | {made.kind} | {made.refused} of {made.models} "
+        f"| {made.refused_by_estimate} of {made.models} |"
+        for one in measured
+        for made in one.decisions
+    ]
+    spreads = [
+        f"| {one.recipe} | {model} | {split} | {deviation:.1%} |"
+        for one in measured
+        for model, by_split in one.relative_standard_deviation.items()
+        for split, deviation in by_split.items()
+    ]
+    return PAGE.format(
+        rows="\n".join(rows),
+        spreads="\n".join(spreads),
+        others=OTHER_SEEDS,
+        processor=machine.processor_name(),
+    )
+
+
+if __name__ == "__main__":
+    run_program(main)

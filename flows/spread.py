@@ -1,0 +1,94 @@
+"""Train models again with other seeds, and write how far apart they end to reports/spread.json.
+
+Each training is a DVC experiment in a folder of its own, so the workspace stays as it is. `refrain diff` and
+the nightly gate then know how much of a difference another seed would make, too.
+"""
+
+import argparse
+import json
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.workspace.experiment import options_for_text
+from flows.workspace.programs import Programs
+from pipeline import artifacts
+from pipeline.dvc_files import check_dependency, remove_damaged_rwlock
+from pipeline.errors import RefrainError
+from pipeline.evaluation.spread import Spread, digest, read_spreads, spread_of, write_spreads
+from pipeline.params.corpus import HELD_OUT
+from pipeline.params.load import Params, load_params
+from pipeline.revisions import WORKSPACE, Revision
+
+LEAST_OTHER_SEEDS = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``refrain spread``."""
+    parser.add_argument("models", nargs="*", metavar="model", help="names under `models` (default: all)")
+    help_of_seeds = "how many, besides the one in params.yaml (default: 5)"
+    parser.add_argument("--seeds", type=int, default=5, help=help_of_seeds)
+
+
+def main(models: list[str], seeds: int) -> None:
+    """Train with each seed, then write and print the spread."""
+    folder, params = Path.cwd(), load_params()
+    if seeds < LEAST_OTHER_SEEDS:
+        raise RefrainError(f"--seeds {seeds}: it should be {LEAST_OTHER_SEEDS} or more")
+    names = list(dict.fromkeys(models)) or list(params.models)
+    if unknown := [name for name in names if name not in params.models]:
+        raise RefrainError(f"params.yaml has no model {unknown[0]!r}: choose from {', '.join(params.models)}")
+    remove_damaged_rwlock(folder)
+    if Path(params.corpus.path).exists():
+        check_dependency(folder, params.corpus.path)
+    perplexities = train_with_seeds(folder, params, names, range(params.seed, params.seed + seeds + 1))
+    spreads = {
+        name: spread_of(digest(params, name), {seed: found[name] for seed, found in perplexities.items()})
+        for name in names
+    }
+    before = read_spreads(Revision(WORKSPACE))
+    kept = {name: spread for name, spread in before.items() if name in params.models}
+    write_spreads({**kept, **spreads})
+    for name, spread in spreads.items():
+        print(line_of(name, spread))
+    print(f"{artifacts.SPREAD}: commit it, so that comparisons and the gate use it")
+
+
+def train_with_seeds(
+    folder: Path, params: Params, models: list[str], seeds: Sequence[int]
+) -> dict[int, dict[str, dict[str, float]]]:
+    """The held-out perplexities by seed, model and split."""
+    options = options_for_text(folder, params.corpus.path)
+    targets = [f"evaluate@{name}" for name in models]
+    programs = Programs(folder)
+    found = {}
+    try:
+        for number, seed in enumerate(seeds, 1):
+            print(f"seed {seed} ({number} of {len(seeds)})", file=sys.stderr)
+            experiment = f"seed-{seed}-{secrets.token_hex(3)}"
+            command = ["exp", "run", "--temp", "--name", experiment, f"--set-param=seed={seed}", *options]
+            programs.dvc(*command, *targets, on_line=lambda line: print(line, file=sys.stderr))
+            found[seed] = {name: held_out_perplexities(experiment, name) for name in models}
+    finally:
+        programs.stop()
+    return found
+
+
+def held_out_perplexities(experiment: str, model: str) -> dict[str, float]:
+    """The perplexities of a model on the held-out splits in an experiment."""
+    content = Revision(experiment).read(artifacts.evaluation_path(model))
+    if content is None:
+        raise RefrainError(f"experiment {experiment} has no {artifacts.evaluation_path(model)}: run it again")
+    figures = json.loads(content)["splits"]
+    return {split: figures[split]["perplexity"] for split in HELD_OUT if split in figures}
+
+
+def line_of(model: str, spread: Spread) -> str:
+    """The spread of a model for people."""
+    parts = [
+        f"{split} {min(values):.4g} to {max(values):.4g}, "
+        f"standard deviation {spread.relative_standard_deviation[split]:.1%}"
+        for split, values in spread.perplexity.items()
+    ]
+    return f"{model}: {'; '.join(parts)}"

@@ -1,0 +1,125 @@
+"""How far apart trainings end that differ only in their seed, as ``refrain spread`` has measured it."""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline import artifacts
+from pipeline.arithmetic.rounding import six_digits
+from pipeline.errors import RefrainError
+from pipeline.evaluation.bootstrap import student_quantile
+from pipeline.params.corpus import HELD_OUT
+from pipeline.params.load import Params, check_params
+from pipeline.revisions import Revision, params_of
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The spread of one model.
+
+    ``perplexity`` has the held-out perplexities by split, in the order of ``seeds``.
+    ``relative_standard_deviation`` is that of a training, by split: 0.02 means that perplexities of two
+    trainings differ by 0.02 times the square root of 2, typically. ``belongs_to`` is a digest of the
+    parameters with which the model was trained (see :func:`digest`).
+    """
+
+    belongs_to: str
+    seeds: list[int]
+    perplexity: dict[str, list[float]]
+    relative_standard_deviation: dict[str, float]
+
+
+_SPREADS = TypeAdapter(dict[str, Spread])
+
+
+def spread_of(belongs_to: str, perplexities: dict[int, dict[str, float]]) -> Spread:
+    """The spread of perplexities, given by seed and split."""
+    seeds = list(perplexities)
+    by_split = {
+        split: [perplexities[seed][split] for seed in seeds]
+        for split in HELD_OUT
+        if all(split in of_seed for of_seed in perplexities.values())
+    }
+    deviations = {split: relative_standard_deviation(values) for split, values in by_split.items()}
+    return Spread(belongs_to, seeds, by_split, deviations)
+
+
+def relative_standard_deviation(perplexities: Sequence[float]) -> float:
+    """The standard deviation of the logarithms, which for small ones is that of relative differences."""
+    logarithms = [math.log(perplexity) for perplexity in perplexities]
+    mean = math.fsum(logarithms) / len(logarithms)
+    squares = math.fsum((logarithm - mean) ** 2 for logarithm in logarithms)
+    return six_digits(math.sqrt(squares / (len(logarithms) - 1)))
+
+
+def digest(params: Params, model: str) -> str:
+    """A digest of what a model's spread belongs to: all parameters of its training but the seed.
+
+    Keys with their default do not count, so a new version's new key changes nothing. The text and the code do
+    not count either: while they change a little, the spread stays much the same, and nightly runs need it.
+    """
+    train = params.train_params(model).model_dump(mode="json", exclude={"sample"}, exclude_defaults=True)
+    own = params.models[model].model_dump(mode="json", exclude={"train"}, exclude_defaults=True)
+    shared = params.model_dump(mode="json", include={"corpus", "vocab"}, exclude_defaults=True)
+    content = json.dumps({**shared, "train": train, "model": own}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def seeds_half_interval(spreads: Sequence[Spread], split: str) -> float:
+    """Half of the 95% interval of the difference of two mean losses, if only the seeds differ.
+
+    ``spreads`` are those of the two models. There is nothing to add, 0, if they were not measured.
+    """
+    deviations = [spread.relative_standard_deviation.get(split, 0.0) for spread in spreads]
+    degrees = min((len(spread.seeds) for spread in spreads), default=2) - 1
+    return student_quantile(degrees) * math.hypot(*deviations)
+
+
+def read_spreads(revision: Revision) -> dict[str, Spread]:
+    """The spread of each model; empty if there is no file. Raises :class:`RefrainError` if it is damaged."""
+    content = revision.read(artifacts.SPREAD)
+    try:
+        return _SPREADS.validate_json(content) if content else {}
+    except ValidationError:
+        raise RefrainError(f"{revision.name}: {artifacts.SPREAD} is damaged: run `refrain spread`") from None
+
+
+def write_spreads(spreads: dict[str, Spread]) -> None:
+    """Write what :func:`read_spreads` reads from the workspace."""
+    artifacts.write_json(artifacts.SPREAD, _SPREADS.dump_python(spreads))
+
+
+def spreads_of_both(model: str, before: Revision, after: Revision) -> tuple[list[Spread], str]:
+    """The spread of a model as ``before`` and as ``after`` has it, and a note on what was found.
+
+    Either revision may hold what was measured. If only one of the two was, it stands for both. If none was,
+    the list is empty.
+    """
+    measured = [found[model] for revision in (after, before) if model in (found := read_spreads(revision))]
+    wanted = [_digest_at(revision, model) for revision in (before, after)]
+    matching = [
+        next((spread for spread in measured if spread.belongs_to == belongs_to), None)
+        for belongs_to in wanted
+    ]
+    known = [spread for spread in matching if spread is not None]
+    if not known:
+        reason = "belongs to other parameters" if measured else "does not have it"
+        note = f"the interval leaves out other seeds: {artifacts.SPREAD} {reason} (run `refrain spread`)"
+        return [], note
+    note = "the interval allows for another seed"
+    if len(known) < len(matching):
+        owner = before if matching[0] else after
+        note += f", measured with the parameters of {owner.name}"
+    return [known[0], known[-1]], note
+
+
+def _digest_at(revision: Revision, model: str) -> str | None:
+    """The digest of a revision's parameters; None if this version of Refrain does not understand them."""
+    try:
+        return digest(check_params(params_of(revision)), model)
+    except RefrainError:
+        return None
