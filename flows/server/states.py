@@ -1,5 +1,6 @@
 """Exceptions as Prefect's states, and back. Only this module translates them."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
@@ -35,6 +36,19 @@ def states_from_errors(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
             return Failed(message=str(error), data=error, state_details=details)
 
     return wrapper
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Leave out the traceback of an error that the user can fix: the run's state has its line."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, RefrainError | Stopped):
+        record.exc_info, record.args = None, ()
+        record.msg = "the run was stopped" if isinstance(error, Stopped) else f"the run failed: {error}"
+    return True
+
+
+# Prefect logs what a run on a worker raises as unexpected, on the worker's terminal, also for a Failed state.
+logging.getLogger("prefect.engine").addFilter(_in_one_line)
 
 
 def error_of(state: State[Any]) -> RefrainError:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from flows.server.states import completed, error_of, states_from_errors
@@ -43,3 +46,23 @@ def test_results_and_mistakes_of_ours_pass() -> None:
 def test_a_run_says_what_it_did() -> None:
     assert completed([]).name == "Cached"
     assert completed(["code", "report"]).message == "brought up to date: code, report"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("pipeline.errors.RefrainError('gru is 7% worse')", "the run failed: gru is 7% worse"),
+        ("flows.workspace.programs.Stopped()", "the run was stopped"),
+    ],
+)
+def test_a_workers_terminal_has_one_line_for_a_failed_run(error: str, line: str) -> None:
+    program = f"""
+import flows.server.states, flows.workspace.programs, pipeline.errors
+from prefect.engine import handle_engine_signals  # as a worker's process begins
+with handle_engine_signals():
+    raise {error}
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    (shown,) = result.stderr.splitlines()
+    assert shown.endswith(line)
