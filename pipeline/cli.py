@@ -10,6 +10,7 @@ COMMANDS = {
     "write": ("pipeline.commands.write", "continue a prefix with a trained model"),
     "show": ("pipeline.commands.show", "print the perplexity table and samples of the last run"),
     "diff": ("pipeline.commands.diff", "compare the models of two revisions on the same text"),
+    "runs": ("pipeline.commands.runs", "list experiments: what each has changed, and its perplexity"),
     "use": ("pipeline.commands.use", "write a recipe into params.yaml"),
     "texts": ("pipeline.commands.texts", "list the texts that can be fetched"),
     "fetch": ("pipeline.commands.fetch", "download a text and track it with DVC"),

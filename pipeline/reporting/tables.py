@@ -68,14 +68,14 @@ def perplexity_rows(metrics: Metrics) -> list[Row]:
         Row(
             _title(name, metrics[name][splits[0]]),
             name in BASELINES,
-            [_perplexity_and_interval(metrics[name][split]) for split in splits],
+            [perplexity_and_interval(metrics[name][split]) for split in splits],
             [f"{metrics[name][split]['bits_per_character']:.3f}" for split in splits],
         )
         for name in names
     ]
 
 
-def _perplexity_and_interval(figures: dict[str, float]) -> str:
+def perplexity_and_interval(figures: dict[str, float]) -> str:
     """Perplexity, followed by its 95% interval if it has one that is not a point."""
     perplexity = format_perplexity(figures["perplexity"])
     low, high = figures.get("perplexity_low"), figures.get("perplexity_high")

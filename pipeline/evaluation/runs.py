@@ -1,0 +1,90 @@
+"""DVC's experiments: what each has changed against the commit that it comes from, and its figures."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipeline import artifacts
+from pipeline.errors import RefrainError, first_line
+from pipeline.evaluation.causes import causes
+from pipeline.evaluation.differences import models_of
+from pipeline.params.corpus import HELD_OUT
+from pipeline.revisions import WORKSPACE, Revision
+
+if TYPE_CHECKING:
+    from dvc.repo.experiments.serialize import ExpRange, ExpState
+
+Kind = Literal["workspace", "commit", "experiment", "running", "queued", "failed"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The workspace, a commit, or an experiment: one that has finished, or is running, queued or failed.
+
+    ``changed`` says what differs from ``commit``, as :func:`causes` does; a commit has changed nothing.
+    ``figures`` are :func:`figures_of` it; experiments that have not finished have none.
+    """
+
+    kind: Kind
+    name: str
+    commit: str
+    changed: dict[str, list[str]]
+    figures: dict[str, dict[str, Any]]
+
+
+def list_runs() -> list[Run]:
+    """The workspace, the last commit with its experiments, and other commits with theirs."""
+    commits = _commits()
+    head = Revision(commits[0].rev)
+    workspace = Revision(WORKSPACE)
+    found = [Run("workspace", WORKSPACE, head.name, causes(head, workspace), figures_of(workspace))]
+    for state in commits:
+        commit = Revision(state.rev)
+        found.append(Run("commit", state.name or state.rev[:7], state.rev, {}, figures_of(commit)))
+        found += (_experiment(commit, experiment) for experiment in state.experiments or [])
+    return found
+
+
+def _commits() -> "list[ExpState]":
+    """The last commit, and other commits that have experiments, the latest first, with their experiments."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            others = sorted(
+                repo.experiments.ls(all_commits=True),
+                key=lambda rev: repo.scm.resolve_commit(rev).commit_time,
+                reverse=True,
+            )
+            found: list[ExpState] = repo.experiments.show(["HEAD", *others], hide_workspace=True)
+    except DvcException as error:
+        raise RefrainError(first_line(error)) from None
+    if not found:
+        raise RefrainError("git has no commit yet: commit your results first")
+    return found
+
+
+def _experiment(commit: Revision, found: "ExpRange") -> Run:
+    last = found.revs[0]
+    revision = Revision(last.rev)
+    kind: Kind = "experiment"
+    if found.executor and found.executor.state != "success":
+        kind = found.executor.state
+    figures = figures_of(revision) if kind == "experiment" else {}
+    return Run(kind, last.name or last.rev[:7], commit.name, causes(commit, revision), figures)
+
+
+def figures_of(revision: Revision) -> dict[str, dict[str, Any]]:
+    """The figures of each model by held-out split, as ``reports/metrics.json`` has them.
+
+    If DVC has lost that file, there is perplexity alone, from the file that git has.
+    """
+    metrics = revision.read_json(artifacts.METRICS) or {
+        model: {split: {"perplexity": value} for split, value in by_split.items()}
+        for model, by_split in revision.read_json(artifacts.PERPLEXITY).items()
+    }
+    return {
+        model: {split: metrics[model][split] for split in HELD_OUT if split in metrics[model]}
+        for model in models_of(revision)
+        if model in metrics
+    }
