@@ -11,6 +11,7 @@ COMMANDS = {
     "show": ("pipeline.commands.show", "print the perplexity table and samples of the last run"),
     "diff": ("pipeline.commands.diff", "compare the models of two revisions on the same text"),
     "spread": ("flows.spread", "train with other seeds, and measure how far apart they end"),
+    "runs": ("pipeline.commands.runs", "list experiments: what each has changed, and its perplexity"),
     "use": ("pipeline.commands.use", "write a recipe into params.yaml"),
     "texts": ("pipeline.commands.texts", "list the texts that can be fetched"),
     "fetch": ("pipeline.commands.fetch", "download a text and track it with DVC"),

@@ -1,5 +1,6 @@
 """Files of the workspace or of a git revision, whether git has them, DVC's cache, or its remote."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,15 @@ class Revision:
         except (OSError, DataIndexDirError):
             return None
         return content
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """The content of a JSON file; empty if the revision has no such file, or if DVC has lost it."""
+        content = self.read(path)
+        try:
+            values = json.loads(content) if content else {}
+        except ValueError as error:
+            raise RefrainError(f"{self.name}: {path} is damaged ({error})") from None
+        return values if isinstance(values, dict) else {}
 
     @contextmanager
     def local(self, path: Path) -> Iterator[Path | None]:

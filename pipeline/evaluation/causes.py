@@ -1,7 +1,5 @@
 """What differs between two revisions besides their figures, by kind."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 from pipeline import artifacts
@@ -32,7 +30,7 @@ def _changed(before: dict[str, Any], after: dict[str, Any], *, only_names: bool 
 
 def _code(revision: Revision) -> dict[str, Any]:
     """A digest for each stage."""
-    return _json(revision, artifacts.CODE)
+    return revision.read_json(artifacts.CODE)
 
 
 def _params(revision: Revision) -> dict[str, Any]:
@@ -56,12 +54,6 @@ def _versions(revision: Revision) -> dict[str, Any]:
 
 def _machines(revision: Revision) -> dict[str, Any]:
     return {
-        model: _json(revision, artifacts.evaluation_path(model)).get("trained_on")
+        model: revision.read_json(artifacts.evaluation_path(model)).get("trained_on")
         for model in models_of(revision)
     }
-
-
-def _json(revision: Revision, path: Path) -> dict[str, Any]:
-    content = revision.read(path)
-    values = json.loads(content) if content else {}
-    return values if isinstance(values, dict) else {}

@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arithmetic.rounding import six_digits
 from pipeline.data.text import Integers, Text
 
 GRAM = 8
 """The share of a sample counts its strings of this many characters."""
+
+HELD_OUT_TEXT = "held-out"
+"""The name of the held-out text among the models in reports. No model can have it: it has a hyphen."""
 
 CHUNK_CHARACTERS = 1 << 16
 """How many characters are read at a time, or as many as the longest sample has."""
@@ -27,6 +32,9 @@ MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 Hashes = NDArray[np.uint64]
 
+Figures = dict[str, float | None]
+"""``longest`` and ``share``, with six significant digits."""
+
 
 @dataclass(frozen=True)
 class Recitation:
@@ -39,9 +47,21 @@ class Recitation:
     longest: int
     share: float | None
 
+    def figures(self) -> Figures:
+        """The figures for ``reports/samples.jsonl``."""
+        share = None if self.share is None else six_digits(self.share)
+        return {"longest": self.longest, "share": share}
+
+
+def means(found: Sequence[Recitation]) -> Figures:
+    """The mean length of the samples' longest runs, and the mean of those shares that there are."""
+    shares = [one.share for one in found if one.share is not None]
+    longest = six_digits(fmean(one.longest for one in found))
+    return {"longest": longest, "share": six_digits(fmean(shares)) if shares else None}
+
 
 def recitation(train: Text, samples: Sequence[list[int] | Integers]) -> list[Recitation]:
-    """How much of each sample stands in ``train``. Characters are equal if their ids are.
+    """How much of each sample stands in ``train``. Characters are equal if their ids, 0 or more, are.
 
     So ``<unk>`` is equal to ``<unk>``, whatever the characters were. The text is read once, in chunks, not
     further than results can change. Memory holds the samples and one chunk.

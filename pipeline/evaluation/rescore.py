@@ -13,11 +13,12 @@ from pipeline.errors import RefrainError
 from pipeline.evaluation.losses import CharacterLosses
 from pipeline.evaluation.perplexity import read
 from pipeline.evaluation.recitation import recitation
+from pipeline.evaluation.yardstick import passages
 from pipeline.nn.language_model import CharLM
 from pipeline.nn.weights import describe_model, load_model
 from pipeline.params.runtime import RuntimeParams
 from pipeline.revisions import Revision
-from pipeline.text.vocab import UNK, Vocab, read_characters, read_vocab
+from pipeline.text.vocab import CODE_POINTS, UNK, Vocab, read_characters, read_vocab
 
 PASSAGES, PASSAGE_CHARACTERS = 50, 200
 """So many passages of so many characters are looked for in training texts."""
@@ -86,16 +87,15 @@ def check_not_trained_on(old: Revision, held_out: HeldOut) -> None:
             if path is None or encoded is None:
                 raise RefrainError("lost")
             stored = read_vocab(path)
-            old_train = CodePoints(EncodedText(encoded, "train", stored), stored.vocab, unk=-1)
+            old_train = CodePoints(EncodedText(encoded, "train", stored), stored.vocab, unk=CODE_POINTS)
         except RefrainError:
             raise NotComparableError(
                 f"the training text of {old.name} is lost or in another format: it may hold this text"
             ) from None
-        starts = np.linspace(0, max(len(held_out.text) - PASSAGE_CHARACTERS, 0), PASSAGES).astype(int)
-        text = CodePoints(held_out.text, held_out.vocab, unk=-2)
-        passages = [text[start : start + PASSAGE_CHARACTERS] for start in starts]
-        new_train = CodePoints(held_out.train, held_out.vocab, unk=-3)
-        shares = [[found.share or 0.0 for found in recitation(t, passages)] for t in (old_train, new_train)]
+        text = CodePoints(held_out.text, held_out.vocab, unk=CODE_POINTS + 1)
+        looked_for = passages(text, PASSAGE_CHARACTERS, PASSAGES)
+        new_train = CodePoints(held_out.train, held_out.vocab, unk=CODE_POINTS + 2)
+        shares = [[found.share or 0.0 for found in recitation(t, looked_for)] for t in (old_train, new_train)]
     seen = sum(before >= RECITED > now for before, now in zip(*shares, strict=True))
     if seen:
         raise NotComparableError(
@@ -104,7 +104,7 @@ def check_not_trained_on(old: Revision, held_out: HeldOut) -> None:
 
 
 class CodePoints:
-    """A text as code points, which do not depend on a vocabulary; ``unk`` stands for ``<unk>``."""
+    """A text as code points, which do not depend on a vocabulary; ``unk``, none of them, is ``<unk>``."""
 
     def __init__(self, text: EncodedText, vocab: Vocab, unk: int) -> None:
         self._text = text

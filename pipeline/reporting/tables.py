@@ -1,4 +1,4 @@
-"""The rows of the perplexity table, which the terminal and the HTML page share."""
+"""The figures of all models and baselines, and the rows of the perplexity table."""
 
 import json
 from collections.abc import Iterable
@@ -9,11 +9,15 @@ from typing import Any
 from pipeline import artifacts
 from pipeline.arithmetic.rounding import format_perplexity
 from pipeline.errors import RefrainError
+from pipeline.evaluation.recitation import HELD_OUT_TEXT, Figures
 from pipeline.params.corpus import SPLITS
 from pipeline.params.load import BASELINES
+from pipeline.reporting.samples import decoding_name, mean_recited
 
-Metrics = dict[str, dict[str, dict[str, float]]]
-"""Figures by model or baseline, then by split, then by name."""
+Metrics = dict[str, dict[str, dict[str, Any]]]
+"""Figures by model or baseline, then by split, then by name. ``recited``, beside the splits, is by decoding;
+the held-out text has its figures at once.
+"""
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,26 @@ class Row:
 
 
 def collect_metrics(models: Iterable[str]) -> Metrics:
-    """The figures that the stages evaluate and baselines have written, models first."""
+    """The figures that the stages evaluate, generate and baselines have written, models first."""
     evaluated = {name: read_json(artifacts.evaluation_path(name))["splits"] for name in models}
+    for name, figures in evaluated.items():
+        figures["recited"] = recited_by_decoding(read_lines(artifacts.samples_path(name)))
     return {**evaluated, **read_json(artifacts.BASELINES)}
+
+
+def recited_by_decoding(samples: Iterable[dict[str, Any]]) -> dict[str, Figures]:
+    """How much of a model's samples is recited on average."""
+    by_decoding: dict[str, list[dict[str, Any]]] = {}
+    for row in samples:
+        by_decoding.setdefault(decoding_name(row), []).append(row)
+    return {name: mean_recited(rows) for name, rows in by_decoding.items()}
 
 
 def perplexities(metrics: Metrics, models: Iterable[str]) -> dict[str, dict[str, float]]:
     """One figure for each model and split, for DVC's tables."""
     return {
-        name: {split: figures["perplexity"] for split, figures in metrics[name].items()} for name in models
+        name: {split: metrics[name][split]["perplexity"] for split in SPLITS if split in metrics[name]}
+        for name in models
     }
 
 
@@ -47,20 +62,20 @@ def splits_of(metrics: Metrics) -> list[str]:
 def perplexity_rows(metrics: Metrics) -> list[Row]:
     """The rows of all models, then of the baselines."""
     splits = splits_of(metrics)
-    names = [name for name in metrics if name not in BASELINES]
+    names = [name for name in metrics if name not in (*BASELINES, HELD_OUT_TEXT)]
     names += [name for name in BASELINES if name in metrics]  # earlier versions have fewer of them
     return [
         Row(
             _title(name, metrics[name][splits[0]]),
             name in BASELINES,
-            [_perplexity_and_interval(metrics[name][split]) for split in splits],
+            [perplexity_and_interval(metrics[name][split]) for split in splits],
             [f"{metrics[name][split]['bits_per_character']:.3f}" for split in splits],
         )
         for name in names
     ]
 
 
-def _perplexity_and_interval(figures: dict[str, float]) -> str:
+def perplexity_and_interval(figures: dict[str, float]) -> str:
     """Perplexity, followed by its 95% interval if it has one that is not a point."""
     perplexity = format_perplexity(figures["perplexity"])
     low, high = figures.get("perplexity_low"), figures.get("perplexity_high")

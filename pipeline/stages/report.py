@@ -25,10 +25,11 @@ def main() -> None:
     artifacts.archive_removed_models(models)
 
     # Imported here: Altair takes a second to load, and --help and parameter errors should not wait for it.
+    from pipeline.evaluation.recitation import HELD_OUT_TEXT
     from pipeline.reporting.charts import learning_curves, read_curves
     from pipeline.reporting.page import Page, render, samples_side_by_side
     from pipeline.reporting.provenance import provenance_facts
-    from pipeline.reporting.samples import samples_markdown
+    from pipeline.reporting.samples import about_recitation, samples_markdown
     from pipeline.reporting.tables import (
         collect_metrics,
         perplexities,
@@ -39,6 +40,7 @@ def main() -> None:
 
     stored, metrics = read_vocab(artifacts.VOCAB), collect_metrics(models)
     samples = [row for name in models for row in read_lines(artifacts.samples_path(name))]
+    of_held_out = metrics.get(HELD_OUT_TEXT, {}).get("recited")
     curves = learning_curves(read_curves(artifacts.TRAIN_REPORTS, models), models)
     page = Page(
         rows=perplexity_rows(metrics),
@@ -46,6 +48,7 @@ def main() -> None:
         models=models,
         curves_svg=curves,
         samples=samples_side_by_side(samples),
+        about_recitation=about_recitation(of_held_out),
         text_facts=text_facts(params, stored),
         frequent=frequent_characters(stored),
         provenance=provenance_facts(params),
@@ -55,7 +58,7 @@ def main() -> None:
     artifacts.write_json(artifacts.PERPLEXITY, perplexities(metrics, models))
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in samples)
     artifacts.write_text(artifacts.SAMPLES, "".join(lines))
-    artifacts.write_text(artifacts.SAMPLES_MD, samples_markdown(samples))
+    artifacts.write_text(artifacts.SAMPLES_MD, samples_markdown(samples, of_held_out))
     artifacts.write_text(artifacts.CURVES, curves)
     artifacts.write_text(artifacts.INDEX, render(page))
 

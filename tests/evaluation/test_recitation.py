@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.evaluation import recitation as module
-from pipeline.evaluation.recitation import GRAM, Recitation, recitation
+from pipeline.evaluation.recitation import GRAM, Recitation, means, recitation
 
 
 def ids(text: str) -> NDArray[np.int64]:
@@ -108,6 +108,16 @@ def test_equal_hashes_do_not_change_results(monkeypatch: pytest.MonkeyPatch, mul
     train = "".join(rng.choice(list("abc"), 2000))
     samples = ["".join(rng.choice(list("abcd"), 60)) for _ in range(5)] + [train[990:1020]]
     assert recited(train, *samples) == [by_definition(train, sample) for sample in samples]
+
+
+def test_means_are_over_samples() -> None:
+    found = [Recitation(12, 1 / 3), Recitation(4, 0.0), Recitation(7, None)]
+    assert means(found) == {"longest": 7.66667, "share": 0.166667}
+    assert means(found[2:]) == {"longest": 7, "share": None}
+    assert [one.figures() for one in found[::2]] == [
+        {"longest": 12, "share": 0.333333},
+        {"longest": 7, "share": None},
+    ]
 
 
 def test_run_over_a_border_between_chunks() -> None:

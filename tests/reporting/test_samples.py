@@ -4,14 +4,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.commands.show import sample_lines
-from pipeline.reporting.page import samples_side_by_side
-from pipeline.reporting.samples import decoding_name, samples_markdown
-from pipeline.reporting.tables import read_lines
+from pipeline.reporting.page import Sample, samples_side_by_side
+from pipeline.reporting.samples import about_recitation, decoding_name, in_words, samples_markdown
+from pipeline.reporting.tables import read_lines, recited_by_decoding
 
 
 def row(model: str, prefix: str, text: str, **decoding: float | None) -> dict[str, object]:
     settings = {"temperature": 0.0, "top_k": None, "top_p": None, **decoding}
-    return {"model": model, "prefix": prefix, "text": text, **settings, "seed": 1}
+    recited = {"longest": len(text), "share": 0.125}
+    return {"model": model, "prefix": prefix, "text": text, **settings, "seed": 1, "recited": recited}
 
 
 @pytest.mark.parametrize(
@@ -27,15 +28,49 @@ def test_decoding_in_words(decoding: dict[str, float], name: str) -> None:
 
 
 def test_markdown_shows_the_text_as_it_is() -> None:
-    text = samples_markdown([row("rnn", "a*", "b_c_\n<i># |")])
-    assert text == "# Samples\n\n## rnn, greedy\n\n- <b>a\\*</b>b\\_c\\_ / \\<i\\>\\# \\|\n"
+    text = samples_markdown([row("rnn", "a*", "b_c_\n<i># |")], None)
+    assert text.endswith("\n\n- <b>a\\*</b>b\\_c\\_ / \\<i\\>\\# \\|\n")
+
+
+def test_markdown_says_how_much_is_recited() -> None:
+    rows = [row("rnn", "a", "bcd"), row("rnn", "b", "cd"), row("gru", "a", "b")]
+    lines = samples_markdown(rows, {"longest": 6.25, "share": None}).splitlines()
+    assert lines[2].endswith("Held-out passages of the same length, on average: longest run 6.2.")
+    assert lines[4:11] == [
+        "## rnn, greedy",
+        "",
+        "Recited on average: longest run 2.5, share 12.5%.",
+        "",
+        "- <b>a</b>bcd",
+        "- <b>b</b>cd",
+        "",
+    ]
+    assert "Recited on average: longest run 1, share 12.5%." in lines[11:]
+
+
+def test_recitation_in_words() -> None:
+    assert in_words({"longest": 1234.0, "share": 1.0}) == "longest run 1,234, share 100.0%"
+    assert in_words({"longest": 7, "share": None}) == "longest run 7"
+    assert "Held-out" not in about_recitation(None)
+
+
+def test_recitation_is_averaged_by_decoding() -> None:
+    rows = [row("rnn", "a", "bcd"), row("rnn", "a", "bcde", temperature=0.8), row("rnn", "b", "c")]
+    assert recited_by_decoding(rows) == {
+        "greedy": {"longest": 2, "share": 0.125},
+        "temperature 0.8": {"longest": 4, "share": 0.125},
+    }
 
 
 def test_side_by_side_also_where_two_samples_are_asked_for_alike() -> None:
     rows = [row(model, "a", f"{model}{i}") for model in ("rnn", "gru") for i in range(2)]
     assert samples_side_by_side(rows) == [
-        ("a", "greedy", {"rnn": "rnn0", "gru": "gru0"}),
-        ("a", "greedy", {"rnn": "rnn1", "gru": "gru1"}),
+        (
+            "a",
+            "greedy",
+            {model: Sample(f"{model}{i}", "longest run 4, share 12.5%") for model in ("rnn", "gru")},
+        )
+        for i in range(2)
     ]
 
 

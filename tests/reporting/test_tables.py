@@ -5,7 +5,7 @@ import pytest
 from pipeline.arithmetic.rounding import format_perplexity
 from pipeline.commands.show import metrics_table
 from pipeline.errors import RefrainError
-from pipeline.reporting.tables import Metrics, perplexity_rows, read_json, splits_of
+from pipeline.reporting.tables import Metrics, perplexities, perplexity_rows, read_json, splits_of
 
 
 def metrics(*splits: str) -> Metrics:
@@ -44,6 +44,14 @@ def test_models_come_before_baselines() -> None:
     ]
     assert rows[0].perplexities == ["2", "2"]
     assert rows[4].bits == ["4.000", "4.000"]
+
+
+def test_what_is_recited_is_no_split_and_held_out_text_no_model() -> None:
+    figures, recited = metrics("train", "test"), {"longest": 5, "share": 0.1}
+    figures["gru"]["recited"] = {"greedy": recited}
+    figures["held-out"] = {"recited": recited}
+    assert perplexity_rows(figures) == perplexity_rows(metrics("train", "test"))
+    assert perplexities(figures, ["gru"]) == {"gru": {"train": 2.0, "test": 2.0}}
 
 
 def test_ngrams_are_shown_with_their_order() -> None:

@@ -31,7 +31,13 @@ def test_artifacts_are_there_and_say_where_they_come_from(finished: Project) -> 
 
 def test_metrics_hold_every_model_split_and_baseline(finished: Project) -> None:
     metrics = json.loads((finished.folder / "reports/metrics.json").read_text(encoding="utf-8"))
-    assert list(metrics) == ["rnn", "gru", "uniform", "unigram", "bigram", "ngram"]
+    assert list(metrics) == ["rnn", "gru", "uniform", "unigram", "bigram", "ngram", "held-out"]
+    yardstick, recited = metrics.pop("held-out")["recited"], metrics["gru"].pop("recited")
+    assert metrics["rnn"].pop("recited").keys() == recited.keys()
+    assert list(recited) == ["greedy", "temperature 0.8, top-k 50, top-p 0.9"]
+    for figures in (yardstick, *recited.values()):
+        assert 1 <= figures["longest"] <= 20
+        assert 0 <= figures["share"] <= 1
     vocab_size = pq.read_table(finished.folder / "data/vocab.parquet").num_rows
     for name, splits in metrics.items():
         assert sum(m["characters"] + 1 for m in splits.values()) == 3000
@@ -53,7 +59,7 @@ def test_samples_continue_every_prefix_for_every_model_and_decoding(finished: Pr
         (m, t, p) for m in ("rnn", "gru") for t in (0.0, 0.8) for p in ("分开", "不分开")
     ]
     assert {len(r["text"]) for r in rows} == {20}
-    assert set(rows[0]) == {"model", "prefix", "text", "temperature", "top_k", "top_p", "seed"}
+    assert set(rows[0]) == {"model", "prefix", "text", "temperature", "top_k", "top_p", "seed", "recited"}
     markdown = (finished.folder / "reports/samples.md").read_text(encoding="utf-8")
     assert "## gru, temperature 0.8, top-k 50, top-p 0.9" in markdown
     assert f"- <b>分开</b>{rows[0]['text']}" in markdown
@@ -81,6 +87,8 @@ def test_report_is_one_page_that_needs_no_network(finished: Project) -> None:
         "分开",
         "bigram",
         "-gram",
+        "recited: longest run ",
+        "Held-out passages of the same length, on average: longest run ",
         json.loads((finished.folder / "code.json").read_text(encoding="utf-8"))["report"],
         "top_p: 0.9",
     ):
