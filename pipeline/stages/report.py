@@ -26,6 +26,7 @@ def main() -> None:
 
     # Imported here: Altair takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.reporting.charts import learning_curves, read_curves
+    from pipeline.reporting.held_out import held_out_text
     from pipeline.reporting.page import Page, render, samples_side_by_side
     from pipeline.reporting.provenance import provenance_facts
     from pipeline.reporting.samples import samples_markdown
@@ -45,6 +46,7 @@ def main() -> None:
         splits=splits_of(metrics),
         models=models,
         curves_svg=curves,
+        held_out=held_out_text(models, stored),
         samples=samples_side_by_side(samples),
         text_facts=text_facts(params, stored),
         frequent=frequent_characters(stored),

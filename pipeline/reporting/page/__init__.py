@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
+from pipeline.reporting.held_out import HeldOutText
+from pipeline.reporting.html import render_template
 from pipeline.reporting.samples import decoding_name
 from pipeline.reporting.tables import Row
-from pipeline.visible import visible
 
 
 @dataclass(frozen=True)
@@ -21,6 +19,7 @@ class Page:
     splits: Sequence[str]
     models: Sequence[str]
     curves_svg: str
+    held_out: HeldOutText | None
     samples: Sequence[tuple[str, str, dict[str, str]]]
     text_facts: dict[str, str]
     frequent: Sequence[tuple[str, str]]
@@ -30,21 +29,7 @@ class Page:
 
 def render(page: Page) -> str:
     """The page as HTML. Everything is escaped except the chart, and hidden characters are shown."""
-    environment = Environment(
-        loader=PackageLoader("pipeline.reporting.page", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_visible,
-    )
-    return environment.get_template("page.html.j2").render(page=page)
-
-
-def _visible(value: Any) -> Any:
-    """Texts without characters that would hide or reorder what stands around them."""
-    is_text = isinstance(value, str) and not isinstance(value, Markup)
-    return visible(value, keep_lines=True) if is_text else value
+    return render_template("page/page.html.j2", page=page)
 
 
 def samples_side_by_side(rows: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, str]]]:
