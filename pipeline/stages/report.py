@@ -27,7 +27,7 @@ def main() -> None:
     # Imported here: Altair takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.reporting.charts import learning_curves, read_curves
     from pipeline.reporting.held_out import held_out_text
-    from pipeline.reporting.page import Page, render, samples_side_by_side
+    from pipeline.reporting.page import Page, render, results_id, samples_side_by_side
     from pipeline.reporting.provenance import provenance_facts
     from pipeline.reporting.samples import samples_markdown
     from pipeline.reporting.tables import (
@@ -41,6 +41,12 @@ def main() -> None:
     stored, metrics = read_vocab(artifacts.VOCAB), collect_metrics(models)
     samples = [row for name in models for row in read_lines(artifacts.samples_path(name))]
     curves = learning_curves(read_curves(artifacts.TRAIN_REPORTS, models), models)
+    artifacts.write_json(artifacts.METRICS, metrics)
+    artifacts.write_json(artifacts.PERPLEXITY, perplexities(metrics, models))
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in samples)
+    artifacts.write_text(artifacts.SAMPLES, "".join(lines))
+    artifacts.write_text(artifacts.SAMPLES_MD, samples_markdown(samples))
+    artifacts.write_text(artifacts.CURVES, curves)
     page = Page(
         rows=perplexity_rows(metrics),
         splits=splits_of(metrics),
@@ -52,13 +58,8 @@ def main() -> None:
         frequent=frequent_characters(stored),
         provenance=provenance_facts(params),
         params_yaml=as_yaml(params),
+        results=results_id(artifacts.PERPLEXITY.read_bytes()),
     )
-    artifacts.write_json(artifacts.METRICS, metrics)
-    artifacts.write_json(artifacts.PERPLEXITY, perplexities(metrics, models))
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in samples)
-    artifacts.write_text(artifacts.SAMPLES, "".join(lines))
-    artifacts.write_text(artifacts.SAMPLES_MD, samples_markdown(samples))
-    artifacts.write_text(artifacts.CURVES, curves)
     artifacts.write_text(artifacts.INDEX, render(page))
 
 

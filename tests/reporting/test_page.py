@@ -34,6 +34,7 @@ PAGE = Page(
     frequent=[],
     provenance={},
     params_yaml="",
+    results="results-0",
 )
 
 

@@ -141,6 +141,7 @@ def test_the_page_shows_texts_as_text() -> None:
         ),
         provenance={hostile: hostile},
         params_yaml=hostile,
+        results=hostile,
     )
     shown = render(page)
     assert not hidden(shown)

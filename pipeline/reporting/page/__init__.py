@@ -1,5 +1,6 @@
 """The HTML report: one self-contained page."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,7 +14,10 @@ from pipeline.reporting.tables import Row
 
 @dataclass(frozen=True)
 class Page:
-    """All that the page shows. Each of ``samples`` has a prefix, a decoding, and the text of each model."""
+    """All that the page shows. Each of ``samples`` has a prefix, a decoding, and the text of each model.
+
+    ``results`` is what :func:`results_id` says. If there is a page with changes of other results, it says so.
+    """
 
     rows: Sequence[Row]
     splits: Sequence[str]
@@ -25,11 +29,17 @@ class Page:
     frequent: Sequence[tuple[str, str]]
     provenance: dict[str, str]
     params_yaml: str
+    results: str
 
 
 def render(page: Page) -> str:
     """The page as HTML. Everything is escaped except the chart, and hidden characters are shown."""
     return render_template("page/page.html.j2", page=page)
+
+
+def results_id(perplexities: bytes) -> str:
+    """A name of results, given the content of ``reports/perplexity.json``."""
+    return f"results-{hashlib.sha256(perplexities).hexdigest()[:12]}"
 
 
 def samples_side_by_side(rows: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, str]]]:
