@@ -26,12 +26,14 @@ export PYTHONUTF8 = 1
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-repro: .venv/installed  ## run the stages whose inputs have changed, then show the results
+# A comparison that fails says so in one line: the results stand.
+repro: .venv/installed  ## run the stages whose inputs have changed, then show the results and what has changed since the last commit
 	@git rev-parse --verify --quiet HEAD >/dev/null || { \
 	  echo "error: this folder is not a git repository with a commit, which DVC needs: run git init && git add -A && git commit -m start" >&2; exit 1; }
 	@$(BIN)/python -m pipeline.cli check
 	@$(RUN) python -m flows.workspace.dvc_program repro
 	@$(BIN)/python -m pipeline.cli show
+	@$(BIN)/python -m pipeline.cli diff --html reports/changes.html || true
 
 flow: .venv/installed  ## the same as a Prefect flow, with stages side by side (ARGS="train@gru --force")
 	@$(RUN) $(BIN)/python -m flows.reproduce $(ARGS)
@@ -66,7 +68,7 @@ test-doors: .venv/installed  ## play the attacker: hostile answers, open ports, 
 test-bits: .venv/installed  ## compare bits with those of emulated processors, if qemu-user is installed (five minutes)
 	@$(RUN) pytest -m bits --numprocesses=0
 
-test-ui: .venv/installed  ## test Prefect's pages in Chromium, if it is installed
+test-ui: .venv/installed  ## test Prefect's pages and the report's in Chromium, if it is installed
 	@$(RUN) pytest -m ui --numprocesses=0
 
 bench: .venv/installed  ## compare speed with the textbook's code (six minutes; run nothing else meanwhile)

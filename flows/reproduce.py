@@ -20,6 +20,7 @@ from flows.workspace.experiment import changed_params, options_for_text
 from flows.workspace.programs import Programs
 from pipeline.errors import RefrainError
 from pipeline.params.load import PARAMS_FILE, load_params
+from pipeline.reporting.changes import CHANGES
 
 
 @flow(name="reproduce")
@@ -48,7 +49,7 @@ def reproduce(
             raise RefrainError("set_params runs the whole pipeline here: leave targets, force and pools out")
         return run_experiment(folder, set_params, compare_to)
     updated = run_stages(folder, targets or [], force, max_parallel, pools or {})
-    publish_results(folder, compare_to)
+    publish_results(folder, compare_to, CHANGES)
     publish_report_link(folder)
     return completed(updated)
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.dvc_files import use_private_cache
 from pipeline.errors import RefrainError, first_line
 from pipeline.params.load import PARAMS_FILE
 from pipeline.params.yaml import parse_yaml
@@ -31,6 +32,7 @@ class Revision:
         from dvc.exceptions import DvcException
         from dvc.repo import Repo
 
+        use_private_cache()
         try:
             with Repo() as repo:
                 remote = repo.config["core"].get("remote")
@@ -44,6 +46,14 @@ class Revision:
         except DvcException as error:
             raise RefrainError(f"{self.name}: {first_line(error)}") from None
         return files
+
+    @property
+    def label(self) -> str:
+        """The name and, if it is not the workspace's, the start of the commit's hash."""
+        if self.name == WORKSPACE:
+            return self.name
+        commit: str = self._files.repo.get_rev()
+        return f"{self.name} ({commit[:7]})"
 
     def read(self, path: Path) -> bytes | None:
         """The content of a file, or None if the revision has no such file, or if DVC has lost it."""

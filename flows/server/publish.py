@@ -34,12 +34,15 @@ def only_warn() -> Iterator[None]:
 
 
 @only_warn()
-def publish_results(folder: Path, compare_to: str) -> None:
-    """Show metrics, changes since the revision ``compare_to``, samples and learning curves."""
+def publish_results(folder: Path, compare_to: str, page: Path | None = None) -> None:
+    """Show metrics, changes since the revision ``compare_to``, samples and learning curves.
+
+    With ``page``, the changes are written there as a web page, too.
+    """
     metrics = folder / artifacts.METRICS
     if metrics.exists():
         create_table_artifact(metrics_table(read_json(metrics)), key="metrics", description="perplexity")
-    publish_changes(folder, compare_to, None)
+    publish_changes(folder, compare_to, None, page)
     samples, curves = folder / artifacts.SAMPLES_MD, folder / artifacts.CURVES
     if samples.exists():
         create_markdown_artifact(samples.read_text(encoding="utf-8"), key="samples")
@@ -59,10 +62,10 @@ def publish_report_link(folder: Path) -> None:
 
 
 @only_warn()
-def publish_changes(folder: Path, before: str, after: str | None) -> None:
-    """Show what has changed between two revisions (``after`` None: the workspace)."""
+def publish_changes(folder: Path, before: str, after: str | None, page: Path | None = None) -> None:
+    """Show what has changed between two revisions (``after`` None: the workspace), on ``page``, too."""
     try:
-        found = compare(folder, before, after)
+        found = compare(folder, before, after, page)
     except RefrainError as error:
         get_run_logger().warning("changes are not shown: %s", error)
         return

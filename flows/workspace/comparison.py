@@ -11,8 +11,14 @@ from pipeline.evaluation.difference import Difference
 DIFFERENCES = TypeAdapter(list[Difference])
 
 
-def compare(folder: Path, before: str, after: str | None = None) -> list[Difference]:
-    """The models of the revision ``after`` (None: those in ``folder``) compared with those of ``before``."""
+def compare(
+    folder: Path, before: str, after: str | None = None, page: Path | None = None
+) -> list[Difference]:
+    """The models of the revision ``after`` (None: those in ``folder``) compared with those of ``before``.
+
+    With ``page``, writes the comparison there as a web page, too.
+    """
     revisions = [before] if after is None else [before, after]
-    *_, last = Programs(folder).refrain("diff", *revisions, "--json", on_line=lambda _: None)
+    options = [] if page is None else ["--html", str(page)]
+    *_, last = Programs(folder).refrain("diff", *revisions, "--json", *options, on_line=lambda _: None)
     return DIFFERENCES.validate_python(json.loads(last)["differences"])

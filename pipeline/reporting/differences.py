@@ -1,6 +1,7 @@
 """The table of differences between two revisions, for terminals and for pull requests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -15,9 +16,9 @@ LEFT = ("model", "split", "verdict")
 """Columns of words."""
 
 
-def notes(found: Iterable[Difference]) -> list[str]:
+def notes(found: Sequence[Difference]) -> list[str]:
     """Notes on differences, each once, with the models and splits that it is about."""
-    about: dict[str, list[str]] = {}
+    about: dict[str, list[Difference]] = {}
     for difference in found:
         remarks = [difference.note] if difference.note else []
         if left_out := difference.left_out:
@@ -26,8 +27,18 @@ def notes(found: Iterable[Difference]) -> list[str]:
                 f"{left_out:,} of {all_characters:,} characters left out: <unk> to one of the models"
             )
         for remark in remarks:
-            about.setdefault(remark, []).append(f"{difference.model} {difference.split}")
-    return [f"{', '.join(names)}: {remark}" for remark, names in about.items()]
+            about.setdefault(remark, []).append(difference)
+    return [f"{', '.join(_names(some, found))}: {remark}" for remark, some in about.items()]
+
+
+def _names(some: Sequence[Difference], found: Sequence[Difference]) -> Iterator[str]:
+    """What ``some`` of the differences ``found`` are about: the split alone if they are all of its models."""
+    for split, group in groupby(some, key=lambda difference: difference.split):
+        models = [difference.model for difference in group]
+        if models == [difference.model for difference in found if difference.split == split]:
+            yield split
+        else:
+            yield from (f"{model} {split}" for model in models)
 
 
 def cause_lines(found: dict[str, list[str]]) -> list[str]:

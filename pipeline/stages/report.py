@@ -27,7 +27,8 @@ def main() -> None:
     # Imported here: Altair takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.evaluation.recitation import HELD_OUT_TEXT
     from pipeline.reporting.charts import learning_curves, read_curves
-    from pipeline.reporting.page import Page, render, samples_side_by_side
+    from pipeline.reporting.held_out import held_out_text
+    from pipeline.reporting.page import Page, render, results_id, samples_side_by_side
     from pipeline.reporting.provenance import provenance_facts
     from pipeline.reporting.samples import about_recitation, samples_markdown
     from pipeline.reporting.tables import (
@@ -42,24 +43,26 @@ def main() -> None:
     samples = [row for name in models for row in read_lines(artifacts.samples_path(name))]
     of_held_out = metrics.get(HELD_OUT_TEXT, {}).get("recited")
     curves = learning_curves(read_curves(artifacts.TRAIN_REPORTS, models), models)
-    page = Page(
-        rows=perplexity_rows(metrics),
-        splits=splits_of(metrics),
-        models=models,
-        curves_svg=curves,
-        samples=samples_side_by_side(samples),
-        about_recitation=about_recitation(of_held_out),
-        text_facts=text_facts(params, stored),
-        frequent=frequent_characters(stored),
-        provenance=provenance_facts(params),
-        params_yaml=as_yaml(params),
-    )
     artifacts.write_json(artifacts.METRICS, metrics)
     artifacts.write_json(artifacts.PERPLEXITY, perplexities(metrics, models))
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in samples)
     artifacts.write_text(artifacts.SAMPLES, "".join(lines))
     artifacts.write_text(artifacts.SAMPLES_MD, samples_markdown(samples, of_held_out))
     artifacts.write_text(artifacts.CURVES, curves)
+    page = Page(
+        rows=perplexity_rows(metrics),
+        splits=splits_of(metrics),
+        models=models,
+        curves_svg=curves,
+        held_out=held_out_text(models, stored),
+        samples=samples_side_by_side(samples),
+        about_recitation=about_recitation(of_held_out),
+        text_facts=text_facts(params, stored),
+        frequent=frequent_characters(stored),
+        provenance=provenance_facts(params),
+        params_yaml=as_yaml(params),
+        results=results_id(artifacts.PERPLEXITY.read_bytes()),
+    )
     artifacts.write_text(artifacts.INDEX, render(page))
 
 

@@ -1,6 +1,7 @@
 """`refrain diff` in a real repository of git and DVC."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -68,13 +69,43 @@ def test_what_people_see(longer: Project) -> None:
     assert "perplexity, from HEAD~1 to workspace" in said
     assert "better" in said
     assert "parameters: models.gru.train.epochs: 1 -> 6" in said
-    assert longer.run("refrain", "diff").stdout.endswith("nothing else differs\n")
+    assert longer.run("refrain", "diff").stdout == "nothing differs between HEAD and workspace\n"
     markdown = longer.run("refrain", "diff", "HEAD~1", "--md").stdout.splitlines()
     assert markdown[0] == "### perplexity, from HEAD~1 to workspace"
     assert markdown[2] == "| model | split | before | after | change | 95% interval | verdict |"
     assert all(line.count("|") == 8 for line in markdown[2:8])
     result = longer.run("refrain", "diff", "nowhere", check=False)
     assert (result.returncode, result.stderr) == (1, "error: nowhere: unknown Git revision 'nowhere'\n")
+
+
+def test_a_page_names_the_commit_and_the_results_that_it_is_about(longer: Project) -> None:
+    page = longer.folder / "reports/changes.html"
+    longer.run("dvc", "repro")
+    said = longer.run("refrain", "diff", "HEAD~1", "--html", str(page)).stdout
+    assert "perplexity, from HEAD~1 to workspace" in said, "the table is printed, too"
+    shown = page.read_text(encoding="utf-8")
+    commit = longer.run("git", "rev-parse", "HEAD~1").stdout[:7]
+    assert f"<title>Refrain: Perplexity, from HEAD~1 ({commit}) to workspace</title>" in shown
+    assert '<td class="better">better</td>' in shown
+    assert "<li>parameters: models.gru.train.epochs: 1 -&gt; 6; " in shown
+    results = re.search('id="(results-[0-9a-f]{12})"', shown)
+    assert results
+    index = (longer.folder / "reports/index.html").read_text(encoding="utf-8")
+    assert f'data="changes.html#{results[1]}"' in index
+    longer.run("refrain", "diff", "HEAD~1", "HEAD", "--html", str(page))
+    assert "id=" not in page.read_text(encoding="utf-8"), "it is not about the workspace"
+    assert "changes.html" not in longer.run("git", "status", "--porcelain").stdout
+
+
+def test_a_commit_without_results_is_one_line(again: Project) -> None:
+    """As in the first run of a new project."""
+    again.run("git", "rm", "-q", "--cached", "dvc.lock")
+    again.run("git", "commit", "-q", "-m", "without results")
+    result = again.run("refrain", "diff", "--html", "changes.html")
+    assert result.stdout == "HEAD has no results to compare with: commit results first\n"
+    page = (again.folder / "changes.html").read_text(encoding="utf-8")
+    assert page.count("<td>not compared</td>") == 4
+    assert "HEAD has no losses, and the weights of HEAD are neither in DVC" in page
 
 
 def test_losses_of_other_revisions_come_from_the_remote(longer: Project, tmp_path: Path) -> None:

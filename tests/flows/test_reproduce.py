@@ -43,6 +43,9 @@ def test_whole_run_equals_a_serial_one_and_the_next_has_nothing_to_do(
     assert "No figure differs" in shown["changes"]["data"]
     assert "## gru, greedy" in shown["samples"]["data"]
     assert (again.folder / "reports/index.html").as_uri() in shown["report"]["data"]
+    changes = (again.folder / "reports/changes.html").read_text(encoding="utf-8")
+    assert "to workspace" in changes
+    assert "<li>nothing else differs</li>" in changes
     assert any("gru: epoch 4/4" in line for line in api.logs(run["id"])), "the stage's output is the log"
 
     assert run_flow(again, "reproduce").returncode == 0

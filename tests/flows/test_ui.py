@@ -3,18 +3,16 @@
 REFRAIN_SCREENSHOTS names a folder for pictures of them.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from selenium.common.exceptions import TimeoutException
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.support.browser import chromium, save
 from tests.support.prefect import Api, run_flow, times
 from tests.support.project import Project
 
@@ -23,17 +21,8 @@ pytestmark = pytest.mark.ui
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("Chromium is not installed (Debian: apt install chromium chromium-driver)")
-    options = ChromeOptions()
-    options.binary_location = chromium
-    profile = tmp_path / "profile"
-    for argument in ("headless=new", "no-sandbox", "window-size=1500,1100", f"user-data-dir={profile}"):
-        options.add_argument(f"--{argument}")
-    window = Chrome(options=options, service=Service(driver))
-    yield window
-    window.quit()
+    with chromium(tmp_path / "profile", "window-size=1500,1100") as window:
+        yield window
 
 
 def wait_for(browser: Chrome, texts: list[str]) -> str:
@@ -48,12 +37,6 @@ def wait_for(browser: Chrome, texts: list[str]) -> str:
     except TimeoutException:
         body = browser.find_element(By.TAG_NAME, "body").text
         raise AssertionError(f"the page does not show all of {texts}:\n{body}") from None
-
-
-def save(browser: Chrome, name: str) -> None:
-    folder = os.environ.get("REFRAIN_SCREENSHOTS")
-    if folder:
-        browser.save_screenshot(str(Path(folder) / f"{name}.png"))
 
 
 def test_run_page_shows_the_graph_and_the_artifacts(again: Project, api: Api, browser: Chrome) -> None:

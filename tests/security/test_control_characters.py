@@ -13,6 +13,8 @@ from pipeline import cli
 from pipeline.commands.show import metrics_table, sample_lines
 from pipeline.errors import RefrainError, TransientError, first_line
 from pipeline.params.load import BASELINES
+from pipeline.reporting.held_out import Character, HeldOutText
+from pipeline.reporting.held_out import shown as alone
 from pipeline.reporting.page import Page, render
 from pipeline.reporting.samples import samples_markdown
 from pipeline.stages import build_vocab, encode_corpus
@@ -129,6 +131,9 @@ def test_the_page_shows_texts_as_text() -> None:
         splits=["train"],
         models=["rnn"],
         curves_svg="<svg></svg>",
+        held_out=HeldOutText(
+            "valid", [1.0], {hostile: [Character(alone(c), False, 1, "1 nat") for c in hostile]}
+        ),
         samples=[(hostile, "greedy", {"rnn": hostile})],
         text_facts={"text": hostile},
         frequent=frequent_characters(
@@ -136,6 +141,7 @@ def test_the_page_shows_texts_as_text() -> None:
         ),
         provenance={hostile: hostile},
         params_yaml=hostile,
+        results=hostile,
     )
     shown = render(page)
     assert not hidden(shown)

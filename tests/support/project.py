@@ -132,14 +132,14 @@ class Project:
         self.run("git", "commit", "-q", "-m", message)
 
     def hashes(self, part: str = "") -> dict[str, str]:
-        """SHA-256 of all files that stages write, but those of wall times, whose paths hold ``part``."""
+        """SHA-256 of the artifacts whose paths hold ``part``."""
         folders = [self.folder / name for name in ("data", "models", "reports")]
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         names = {str(path.relative_to(self.folder)): path for path in files}
         return {
             name: hashlib.sha256(path.read_bytes()).hexdigest()
             for name, path in sorted(names.items())
-            if part in name and "timings" not in name and "gitignore" not in name
+            if part in name and not any(other in name for other in ("timings", "gitignore", "changes.html"))
         }
 
 

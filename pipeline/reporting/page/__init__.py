@@ -1,16 +1,15 @@
 """The HTML report: one self-contained page."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
+from pipeline.reporting.held_out import HeldOutText
+from pipeline.reporting.html import render_template
 from pipeline.reporting.samples import decoding_name, in_words
 from pipeline.reporting.tables import Row
-from pipeline.visible import visible
 
 
 @dataclass(frozen=True)
@@ -23,37 +22,33 @@ class Sample:
 
 @dataclass(frozen=True)
 class Page:
-    """All that the page shows. Each of ``samples`` has a prefix, a decoding, and the sample of each model."""
+    """All that the page shows. Each of ``samples`` has a prefix, a decoding, and the sample of each model.
+
+    ``results`` is what :func:`results_id` says. If there is a page with changes of other results, it says so.
+    """
 
     rows: Sequence[Row]
     splits: Sequence[str]
     models: Sequence[str]
     curves_svg: str
+    held_out: HeldOutText | None
     samples: Sequence[tuple[str, str, dict[str, Sample]]]
     about_recitation: str
     text_facts: dict[str, str]
     frequent: Sequence[tuple[str, str]]
     provenance: dict[str, str]
     params_yaml: str
+    results: str
 
 
 def render(page: Page) -> str:
     """The page as HTML. Everything is escaped except the chart, and hidden characters are shown."""
-    environment = Environment(
-        loader=PackageLoader("pipeline.reporting.page", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_visible,
-    )
-    return environment.get_template("page.html.j2").render(page=page)
+    return render_template("page/page.html.j2", page=page)
 
 
-def _visible(value: Any) -> Any:
-    """Texts without characters that would hide or reorder what stands around them."""
-    is_text = isinstance(value, str) and not isinstance(value, Markup)
-    return visible(value, keep_lines=True) if is_text else value
+def results_id(perplexities: bytes) -> str:
+    """A name of results, given the content of ``reports/perplexity.json``."""
+    return f"results-{hashlib.sha256(perplexities).hexdigest()[:12]}"
 
 
 def samples_side_by_side(rows: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, Sample]]]:
