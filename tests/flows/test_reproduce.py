@@ -39,7 +39,9 @@ def test_whole_run_equals_a_serial_one_and_the_next_has_nothing_to_do(
     assert "gru: epoch" in progress["description"]
     assert "characters/s" in progress["description"]
     table = json.loads(shown["metrics"]["data"])
-    assert [row["model"] for row in table] == ["rnn", "gru", "uniform", "unigram", "bigram", "5-gram"]
+    *others, ngram = (row["model"] for row in table)
+    assert others == ["rnn", "gru", "uniform", "unigram", "bigram"]
+    assert ngram.endswith("-gram")
     assert "No figure differs" in shown["changes"]["data"]
     assert "## gru, greedy" in shown["samples"]["data"]
     assert (again.folder / "reports/index.html").as_uri() in shown["report"]["data"]
