@@ -11,9 +11,9 @@ from pipeline.reporting.differences import as_table, cause_lines, notes
 
 
 def difference(model: str, split: str, note: str = "", left_out: int = 0) -> Difference:
-    return Difference(
-        model, split, "compared", "worse", note, 171.9, 180.0, 0.047, 0.01, 0.09, 1000 - left_out, left_out
-    )
+    figures = {"before": 171.9, "after": 180.0, "change": 0.047, "low": 0.01, "high": 0.09}
+    characters = {"characters": 1000 - left_out, "left_out": left_out}
+    return Difference(model, split, "compared", "worse", note, **figures, **characters)
 
 
 def test_a_note_about_all_models_of_a_split_names_only_the_split() -> None:

@@ -30,6 +30,7 @@ PAGE = Page(
         },
     ),
     samples=[],
+    about_recitation="",
     text_facts={},
     frequent=[],
     provenance={},
