@@ -7,6 +7,7 @@ which the gate should refuse. Beside it stands a gate that looks at the estimate
 and ``gate.md``.
 """
 
+import argparse
 import math
 import shutil
 import subprocess
@@ -14,10 +15,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter
 
 from benchmarks import machine
 from benchmarks.setups import FOLDER
@@ -72,7 +74,7 @@ The relative standard deviation between seeds, from {others} seeds besides the r
 |---|---|---|---:|
 {spreads}
 
-Processor: {processor}.
+Processor: {processors}.
 """
 
 ACCEPTED, NEW = Revision("HEAD"), Revision(WORKSPACE)
@@ -90,25 +92,33 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Measured:
-    """One recipe: the spread between seeds by model and split, and the decisions."""
+    """One recipe: the spread between seeds by model and split, and the decisions.
 
-    recipe: str
+    ``changes`` has the change and the ends of its interval, by kind, model and split.
+    """
+
+    processor: str
     relative_standard_deviation: dict[str, dict[str, float]]
     decisions: list[Decisions]
     changes: dict[str, list[dict[str, list[float | None]]]]
 
 
-def main() -> None:
-    """Measure, print and write."""
-    text = fetch_text("tiny_shakespeare")
-    measured = []
-    for recipe in RECIPES:
+MEASURED = TypeAdapter(dict[str, Measured])
+"""By recipe."""
+
+
+def main(recipes: list[str]) -> None:
+    """Measure, print and write. Recipes that are not named keep what was measured before."""
+    if unknown := set(recipes) - set(RECIPES):
+        raise RefrainError(f"{', '.join(unknown)}: choose from {', '.join(RECIPES)}")
+    text, results = fetch_text("tiny_shakespeare"), FOLDER / "gate.json"
+    measured = MEASURED.validate_json(results.read_bytes()) if results.exists() else {}
+    for recipe in recipes or RECIPES:
         with project_with(recipe, text) as folder, chdir(folder):
-            measured.append(measure(recipe))
-        print(lines_of(measured[-1]), flush=True)
-    described = {"processor": machine.processor_name(), "recipes": [asdict(one) for one in measured]}
-    write_json(FOLDER / "gate.json", described)
-    write_text(FOLDER / "gate.md", page(measured))
+            measured[recipe] = measure()
+        print(lines_of(recipe, measured[recipe]), flush=True)
+        write_json(results, MEASURED.dump_python(measured))
+        write_text(FOLDER / "gate.md", page(measured))
 
 
 @contextmanager
@@ -139,14 +149,14 @@ def run(folder: Path, *command: str) -> None:
         raise RefrainError(f"{' '.join(command)}: {' '.join((result.stderr or result.stdout).split()[-40:])}")
 
 
-def measure(recipe: str) -> Measured:
+def measure() -> Measured:
     """All decisions in a project that :func:`project_with` has made, which is the current folder."""
     compared = {"another seed": list(retrainings())}
     for worse in WORSE:
         compared[f"{worse:.0%} worse"] = list(made_worse(worse))
     most = read_gate(load_params()).max_regression
     return Measured(
-        recipe,
+        machine.processor_name(),
         {name: spread.relative_standard_deviation for name, spread in read_spreads(ACCEPTED).items()},
         [decisions(kind, models, most) for kind, models in compared.items()],
         {kind: [changes_of(rows) for rows in models] for kind, models in compared.items()},
@@ -162,7 +172,7 @@ def retrainings() -> Iterator[list[Difference]]:
         run(Path(), "dvc", "repro", "evaluate")
         yield differences(ACCEPTED, NEW)
     run(Path(), "git", "checkout", "--quiet", "--", ".")
-    run(Path(), "dvc", "checkout", "--quiet")
+    run(Path(), "dvc", "checkout", "--quiet", "--force", "--allow-missing")
 
 
 def made_worse(worse: float) -> Iterator[list[Difference]]:
@@ -178,7 +188,7 @@ def made_worse(worse: float) -> Iterator[list[Difference]]:
             write_losses(path, losses_of(model, text, unk_id))
         rows = [compare_model(name, split, ACCEPTED, NEW) for split in texts]
         yield [row for row in rows if row is not None]
-    run(Path(), "dvc", "checkout", "--quiet", "--force")
+    run(Path(), "dvc", "checkout", "--quiet", "--force", "--allow-missing")
 
 
 def opened(name: str) -> tuple[CharLM, dict[str, EncodedText], int | None]:
@@ -220,36 +230,36 @@ def changes_of(rows: list[Difference]) -> dict[str, list[float | None]]:
     return {f"{row.model} {row.split}": [row.change, row.low, row.high] for row in rows}
 
 
-def lines_of(measured: Measured) -> str:
+def lines_of(recipe: str, measured: Measured) -> str:
     """The decisions of one recipe, for the terminal."""
     return "\n".join(
-        f"{measured.recipe}, {one.kind}: {one.refused} of {one.models} refused; by the estimate alone "
+        f"{recipe}, {one.kind}: {one.refused} of {one.models} refused; by the estimate alone "
         f"{one.refused_by_estimate}"
         for one in measured.decisions
     )
 
 
-def page(measured: list[Measured]) -> str:
+def page(measured: dict[str, Measured]) -> str:
     """``gate.md``."""
     rows = [
-        f"| {one.recipe} | {made.kind} | {made.refused} of {made.models} "
+        f"| {recipe} | {made.kind} | {made.refused} of {made.models} "
         f"| {made.refused_by_estimate} of {made.models} |"
-        for one in measured
+        for recipe, one in measured.items()
         for made in one.decisions
     ]
     spreads = [
-        f"| {one.recipe} | {model} | {split} | {deviation:.1%} |"
-        for one in measured
+        f"| {recipe} | {model} | {split} | {deviation:.1%} |"
+        for recipe, one in measured.items()
         for model, by_split in one.relative_standard_deviation.items()
         for split, deviation in by_split.items()
     ]
+    processors = ", ".join(sorted({one.processor for one in measured.values()}))
     return PAGE.format(
-        rows="\n".join(rows),
-        spreads="\n".join(spreads),
-        others=OTHER_SEEDS,
-        processor=machine.processor_name(),
+        rows="\n".join(rows), spreads="\n".join(spreads), others=OTHER_SEEDS, processors=processors
     )
 
 
 if __name__ == "__main__":
-    run_program(main)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"some of: {', '.join(RECIPES)} (all)")
+    run_program(main, parser)

@@ -18,13 +18,16 @@ from pipeline.nn.language_model import CharLM
 from pipeline.nn.weights import describe_model, load_model
 from pipeline.params.runtime import RuntimeParams
 from pipeline.revisions import Revision
-from pipeline.text.vocab import CODE_POINTS, UNK, Vocab, read_characters, read_vocab
+from pipeline.text.vocab import UNK, Vocab, read_characters, read_vocab
 
 PASSAGES, PASSAGE_CHARACTERS = 50, 200
 """So many passages of so many characters are looked for in training texts."""
 
 RECITED = 0.9
 """A passage stands in a text if the text has this share of its strings of eight characters."""
+
+KNOWN = 0.5
+"""Passages are looked for if more than this share of their characters is in both vocabularies."""
 
 
 class NotComparableError(Exception):
@@ -81,41 +84,51 @@ def old_model(model: str, revision: Revision) -> tuple[CharLM, Vocab]:
 
 
 def check_not_trained_on(old: Revision, held_out: HeldOut) -> None:
-    """Raise :class:`NotComparableError` if passages of the text stand in the old training text only."""
+    """Raise :class:`NotComparableError` if passages of the text stand in the old training text only.
+
+    Characters that one of the vocabularies lacks are equal to one another: each is ``<unk>`` somewhere.
+    """
     with old.local(artifacts.VOCAB) as path, old.local(artifacts.ENCODED) as encoded:
         try:
             if path is None or encoded is None:
                 raise RefrainError("lost")
             stored = read_vocab(path)
-            old_train = CodePoints(EncodedText(encoded, "train", stored), stored.vocab, unk=CODE_POINTS)
+            shared = sorted({*stored.vocab.chars} & {*held_out.vocab.chars} - {UNK})
+            old_train = InShared(EncodedText(encoded, "train", stored), stored.vocab, shared)
         except RefrainError:
             raise NotComparableError(
                 f"the training text of {old.name} is lost or in another format: it may hold this text"
             ) from None
-        text = CodePoints(held_out.text, held_out.vocab, unk=CODE_POINTS + 1)
-        looked_for = passages(text, PASSAGE_CHARACTERS, PASSAGES)
-        new_train = CodePoints(held_out.train, held_out.vocab, unk=CODE_POINTS + 2)
+        text, new_train = (InShared(t, held_out.vocab, shared) for t in (held_out.text, held_out.train))
+        # Two texts without common characters are equal in this sense, so passages have to say something.
+        looked_for = [
+            passage
+            for passage in passages(text, PASSAGE_CHARACTERS, PASSAGES)
+            if np.mean(passage < len(shared)) > KNOWN
+        ]
         shares = [[found.share or 0.0 for found in recitation(t, looked_for)] for t in (old_train, new_train)]
     seen = sum(before >= RECITED > now for before, now in zip(*shares, strict=True))
     if seen:
         raise NotComparableError(
-            f"{seen / PASSAGES:.0%} of this text was training text in {old.name}, because the split differs"
+            f"{seen / len(looked_for):.0%} of this text was training text in {old.name}, because the split "
+            "differs"
         )
 
 
-class CodePoints:
-    """A text as code points, which do not depend on a vocabulary; ``unk``, none of them, is ``<unk>``."""
+class InShared:
+    """A text in ids of the characters that two vocabularies share; all others have the next id."""
 
-    def __init__(self, text: EncodedText, vocab: Vocab, unk: int) -> None:
+    def __init__(self, text: EncodedText, vocab: Vocab, shared: list[str]) -> None:
         self._text = text
-        self._points = np.array([unk if char == UNK else ord(char) for char in vocab.chars])
+        ids = {char: number for number, char in enumerate(shared)}
+        self._ids = np.array([ids.get(char, len(shared)) for char in vocab.chars])
 
     def __len__(self) -> int:
         return len(self._text)
 
     def __getitem__(self, places: slice) -> Integers:
-        points: Integers = self._points[self._text[places]]
-        return points
+        ids: Integers = self._ids[self._text[places]]
+        return ids
 
 
 def ids_in(old: Vocab, new: Vocab) -> Integers:
