@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.workspace.dvc_repo import open_repo
 from flows.workspace.experiment import options_for_text
 from flows.workspace.programs import Programs
 from pipeline import artifacts
@@ -60,7 +61,7 @@ def train_with_seeds(
 ) -> dict[int, dict[str, dict[str, float]]]:
     """The held-out perplexities by seed, model and split."""
     options = options_for_text(folder, params.corpus.path)
-    targets = [f"evaluate@{name}" for name in models]
+    targets = [stage_that_writes(folder, artifacts.evaluation_path(name)) for name in models]
     programs = Programs(folder)
     found = {}
     try:
@@ -73,6 +74,13 @@ def train_with_seeds(
     finally:
         programs.stop()
     return found
+
+
+def stage_that_writes(folder: Path, path: Path) -> str:
+    """The name of a stage, by its output."""
+    with open_repo(folder) as repo:
+        (output,) = repo.find_outs_by_path(str(folder / path))
+        return str(output.stage.addressing)
 
 
 def held_out_perplexities(experiment: str, model: str) -> dict[str, float]:

@@ -15,7 +15,7 @@ from pipeline.errors import RefrainError, TransientError, first_line
 from pipeline.params.load import BASELINES
 from pipeline.reporting.held_out import Character, HeldOutText
 from pipeline.reporting.held_out import shown as alone
-from pipeline.reporting.page import Page, render
+from pipeline.reporting.page import Page, Sample, render
 from pipeline.reporting.samples import samples_markdown
 from pipeline.stages import build_vocab, encode_corpus
 from pipeline.stages.report import frequent_characters
@@ -115,7 +115,8 @@ def test_show_prints_symbols(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_markdown_is_one_line_a_sample_and_contains_only_text() -> None:
     hostile = f"```\r# x\n<script>alert(1)</script> | [a](javascript:b) ![c](d){HOSTILE}"
-    shown = samples_markdown([row(hostile) | {"model": "rnn"}])
+    recited = {"longest": 3, "share": 0.5}
+    shown = samples_markdown([row(hostile) | {"model": "rnn", "recited": recited}], None)
     assert not hidden(shown)
     (line,) = [line for line in shown.splitlines() if line.startswith("- ")]
     for unescaped in ("<script", "](", "``", "|"):
@@ -134,7 +135,8 @@ def test_the_page_shows_texts_as_text() -> None:
         held_out=HeldOutText(
             "valid", [1.0], {hostile: [Character(alone(c), False, 1, "1 nat") for c in hostile]}
         ),
-        samples=[(hostile, "greedy", {"rnn": hostile})],
+        samples=[(hostile, "greedy", {"rnn": Sample(hostile, hostile)})],
+        about_recitation=hostile,
         text_facts={"text": hostile},
         frequent=frequent_characters(
             VocabFile(Vocab(tuple("\x1b\u202e <"), (4, 3, 2, 1)), "", (), Splits((), (), {})),
