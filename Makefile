@@ -27,7 +27,7 @@ help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 # A comparison that fails says so in one line: the results stand.
-repro: .venv/installed  ## run the stages whose inputs have changed, then show the results and what has changed since the last commit
+repro: .venv/installed  ## run the stages whose inputs have changed, then show the results and their changes
 	@git rev-parse --verify --quiet HEAD >/dev/null || { \
 	  echo "error: this folder is not a git repository with a commit, which DVC needs: run git init && git add -A && git commit -m start" >&2; exit 1; }
 	@$(BIN)/python -m pipeline.cli check

@@ -55,28 +55,6 @@ OTHER_SEEDS = 9
 FIRST_SEED = 101
 """Of the retrainings: not among those that the spread was measured with."""
 
-PAGE = """# How often the gate is wrong
-
-`make bench-gate` writes this page. Models are compared with accepted ones as `retrain` does at night (see
-[docs/comparing.md](../docs/comparing.md)), with `gate.max_regression: 0.01`. Models with another seed should
-be accepted; a retraining of the default pipeline counts as refused if one of its models is. The others are
-accepted models with noise added to their weights, so that their validation perplexity is worse by 3% or 10%;
-in the default pipeline, half are RNNs and half GRUs. A gate that looks at the estimate alone, as that of the
-first edition, stands beside ours.
-
-| recipe | models | refused | by the estimate alone |
-|---|---|---:|---:|
-{rows}
-
-The relative standard deviation between seeds, from {others} seeds besides the recipe's own:
-
-| recipe | model | split | |
-|---|---|---|---:|
-{spreads}
-
-Processor: {processors}.
-"""
-
 ACCEPTED, NEW = Revision("HEAD"), Revision(WORKSPACE)
 
 
@@ -112,11 +90,12 @@ def main(recipes: list[str]) -> None:
     if unknown := set(recipes) - set(RECIPES):
         raise RefrainError(f"{', '.join(unknown)}: choose from {', '.join(RECIPES)}")
     text, results = fetch_text("tiny_shakespeare"), FOLDER / "gate.json"
-    measured = MEASURED.validate_json(results.read_bytes()) if results.exists() else {}
     for recipe in recipes or RECIPES:
         with project_with(recipe, text) as folder, chdir(folder):
-            measured[recipe] = measure()
-        print(lines_of(recipe, measured[recipe]), flush=True)
+            of_recipe = measure()
+        print(lines_of(recipe, of_recipe), flush=True)
+        measured = MEASURED.validate_json(results.read_bytes()) if results.exists() else {}
+        measured[recipe] = of_recipe
         write_json(results, MEASURED.dump_python(measured))
         write_text(FOLDER / "gate.md", page(measured))
 
@@ -132,14 +111,17 @@ def project_with(recipe: str, text: Path) -> Iterator[Path]:
         if recipe != "default":
             shutil.copy(ROOT / text, folder / text)
             run(folder, sys.executable, "-m", "pipeline.cli", "use", recipe)
-            run(folder, "git", "commit", "--quiet", "--all", "--message", recipe)
         run(folder, "dvc", "repro", "evaluate")
-        run(folder, "git", "add", "--all")
-        run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "accepted")
+        commit(folder, "accepted")
         run(folder, sys.executable, "-m", "pipeline.cli", "spread", "--seeds", str(OTHER_SEEDS))
-        run(folder, "git", "add", "--all")
-        run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "spread")
+        commit(folder, "spread")
         yield folder
+
+
+def commit(folder: Path, message: str) -> None:
+    """Commit everything."""
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", message)
 
 
 def run(folder: Path, *command: str) -> None:
@@ -254,7 +236,8 @@ def page(measured: dict[str, Measured]) -> str:
         for split, deviation in by_split.items()
     ]
     processors = ", ".join(sorted({one.processor for one in measured.values()}))
-    return PAGE.format(
+    template = (FOLDER / "gate.template.md").read_text(encoding="utf-8")
+    return template.format(
         rows="\n".join(rows), spreads="\n".join(spreads), others=OTHER_SEEDS, processors=processors
     )
 

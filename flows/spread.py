@@ -5,7 +5,6 @@ the nightly gate then know how much of a difference another seed would make, too
 """
 
 import argparse
-import json
 import secrets
 import sys
 from collections.abc import Sequence
@@ -15,10 +14,10 @@ from flows.workspace.dvc_repo import open_repo
 from flows.workspace.experiment import options_for_text
 from flows.workspace.programs import Programs
 from pipeline import artifacts
-from pipeline.dvc_files import check_dependency, remove_damaged_rwlock
+from pipeline.commands.check import main as check
 from pipeline.errors import RefrainError
-from pipeline.evaluation.spread import Spread, digest, read_spreads, spread_of, write_spreads
-from pipeline.params.corpus import HELD_OUT
+from pipeline.evaluation.runs import figures_of
+from pipeline.evaluation.spread import Spread, parameters_digest, read_spreads, spread_of, write_spreads
 from pipeline.params.load import Params, load_params
 from pipeline.revisions import WORKSPACE, Revision
 
@@ -40,15 +39,15 @@ def main(models: list[str], seeds: int) -> None:
     names = list(dict.fromkeys(models)) or list(params.models)
     if unknown := [name for name in names if name not in params.models]:
         raise RefrainError(f"params.yaml has no model {unknown[0]!r}: choose from {', '.join(params.models)}")
-    remove_damaged_rwlock(folder)
-    if Path(params.corpus.path).exists():
-        check_dependency(folder, params.corpus.path)
+    before = read_spreads(Revision(WORKSPACE))  # now: if it is damaged, nothing is trained for it
+    check()
     perplexities = train_with_seeds(folder, params, names, range(params.seed, params.seed + seeds + 1))
     spreads = {
-        name: spread_of(digest(params, name), {seed: found[name] for seed, found in perplexities.items()})
+        name: spread_of(
+            parameters_digest(params, name), {seed: found[name] for seed, found in perplexities.items()}
+        )
         for name in names
     }
-    before = read_spreads(Revision(WORKSPACE))
     kept = {name: spread for name, spread in before.items() if name in params.models}
     write_spreads({**kept, **spreads})
     for name, spread in spreads.items():
@@ -59,7 +58,7 @@ def main(models: list[str], seeds: int) -> None:
 def train_with_seeds(
     folder: Path, params: Params, models: list[str], seeds: Sequence[int]
 ) -> dict[int, dict[str, dict[str, float]]]:
-    """The held-out perplexities by seed, model and split."""
+    """The held-out perplexities of all models by seed, model and split."""
     options = options_for_text(folder, params.corpus.path)
     targets = [stage_that_writes(folder, artifacts.evaluation_path(name)) for name in models]
     programs = Programs(folder)
@@ -70,7 +69,7 @@ def train_with_seeds(
             experiment = f"seed-{seed}-{secrets.token_hex(3)}"
             command = ["exp", "run", "--temp", "--name", experiment, f"--set-param=seed={seed}", *options]
             programs.dvc(*command, *targets, on_line=lambda line: print(line, file=sys.stderr))
-            found[seed] = {name: held_out_perplexities(experiment, name) for name in models}
+            found[seed] = perplexities_of(experiment)
     finally:
         programs.stop()
     return found
@@ -83,13 +82,12 @@ def stage_that_writes(folder: Path, path: Path) -> str:
         return str(output.stage.addressing)
 
 
-def held_out_perplexities(experiment: str, model: str) -> dict[str, float]:
-    """The perplexities of a model on the held-out splits in an experiment."""
-    content = Revision(experiment).read(artifacts.evaluation_path(model))
-    if content is None:
-        raise RefrainError(f"experiment {experiment} has no {artifacts.evaluation_path(model)}: run it again")
-    figures = json.loads(content)["splits"]
-    return {split: figures[split]["perplexity"] for split in HELD_OUT if split in figures}
+def perplexities_of(experiment: str) -> dict[str, dict[str, float]]:
+    """The held-out perplexities of an experiment by model and split."""
+    return {
+        model: {split: figures["perplexity"] for split, figures in by_split.items()}
+        for model, by_split in figures_of(Revision(experiment)).items()
+    }
 
 
 def line_of(model: str, spread: Spread) -> str:

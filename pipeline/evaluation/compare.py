@@ -17,8 +17,9 @@ class Change:
     """The change in perplexity from one model to another on a held-out text.
 
     ``change`` is relative (0.01: one per cent worse), with its 95% interval from ``low`` to ``high``.
-    The interval includes ``seeds``, half of the interval of what another seed would change. ``characters``
-    were compared. ``left_out`` were not, because one of the models does not know them.
+    ``seed_half_width`` is the part of another seed, already in the interval: half a width of the ratio's
+    logarithm. ``characters`` were compared. ``left_out`` were not, because one of the models does not know
+    them.
     """
 
     before: float
@@ -26,7 +27,7 @@ class Change:
     change: float
     low: float | None
     high: float | None
-    seeds: float
+    seed_half_width: float
     characters: int
     left_out: int
 
@@ -40,12 +41,12 @@ class Change:
         return "better" if self.high < 0 else "no difference shown"
 
 
-def compare(before: CharacterLosses, after: CharacterLosses, seeds: float = 0.0) -> Change | None:
+def compare(before: CharacterLosses, after: CharacterLosses, seed_half_width: float = 0.0) -> Change | None:
     """The change on the characters that both models know. None if there is none, or if a loss is not finite.
 
     Both texts must be the same. The interval is that of the mean of paired differences: a passage that is
-    hard for both models does not widen it. ``seeds`` is half of the interval of the difference that another
-    seed would make to the mean. It is independent of the text's, so their squares add up.
+    hard for both models does not widen it. ``seed_half_width`` is half the width of the interval of what
+    another seed would change of the mean. It is independent of the text's, so their squares add up.
     """
     known = ~(before.is_unk | after.is_unk)
     pair = [losses.nats[known].astype(np.float64) for losses in (before, after)]
@@ -57,7 +58,7 @@ def compare(before: CharacterLosses, after: CharacterLosses, seeds: float = 0.0)
     ends = interval(pair[1] - pair[0])
     low = high = None
     if ends is not None:
-        half = math.hypot((ends[1] - ends[0]) / 2, seeds)
+        half = math.hypot((ends[1] - ends[0]) / 2, seed_half_width)
         low, high = (six_digits(math.expm1(difference + side * half)) for side in (-1, 1))
     return Change(
         before=six_digits(perplexity_of(means[0])),
@@ -65,7 +66,7 @@ def compare(before: CharacterLosses, after: CharacterLosses, seeds: float = 0.0)
         change=six_digits(math.expm1(difference)),
         low=low,
         high=high,
-        seeds=six_digits(seeds),
+        seed_half_width=six_digits(seed_half_width),
         characters=characters,
         left_out=len(known) - characters,
     )

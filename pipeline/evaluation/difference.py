@@ -15,8 +15,8 @@ class Difference:
 
     ``before`` and ``after`` are perplexities on the same ``characters``. ``left_out`` were left out, because
     one of the models does not know them. ``change`` is relative (0.01: one per cent worse), with its 95%
-    interval from ``low`` to ``high``, which includes ``seeds``, half of the interval of what another seed
-    would change.
+    interval from ``low`` to ``high``. ``seed_half_width`` is the part of another seed, already in the
+    interval: half a width of the ratio's logarithm.
     """
 
     model: str
@@ -29,7 +29,7 @@ class Difference:
     change: float | None = None
     low: float | None = None
     high: float | None = None
-    seeds: float = 0.0
+    seed_half_width: float = 0.0
     characters: int = 0
     left_out: int = 0
 

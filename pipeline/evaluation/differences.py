@@ -9,7 +9,7 @@ from pipeline import artifacts
 from pipeline.evaluation.compare import compare
 from pipeline.evaluation.difference import Difference
 from pipeline.evaluation.losses import CharacterLosses, read_losses
-from pipeline.evaluation.spread import seeds_half_interval, spreads_of_both
+from pipeline.evaluation.spread import seed_half_width, spreads_of_both
 from pipeline.params.corpus import HELD_OUT
 from pipeline.revisions import Revision, models_of
 
@@ -52,12 +52,12 @@ def compare_model(model: str, split: str, before: Revision, after: Revision) -> 
             reason = f"{before.name} has {cause}, and {error}"
             return Difference(model, split, "not comparable", note=reason)
         notes.append(f"{before.name} has {cause}: its weights were scored on the text of {after.name}")
-    seeds = 0.0
+    from_seeds = 0.0
     if not np.array_equal(old.nats, new.nats):  # else it is the same training
         spreads, note = spreads_of_both(model, before, after)
-        seeds = seeds_half_interval(spreads, split)
+        from_seeds = seed_half_width(spreads, split)
         notes.append(note)
-    change = compare(old, new, seeds)
+    change = compare(old, new, from_seeds)
     if change is None:
         reason = "there is no character that both models know, or a loss is not finite"
         return Difference(model, split, "missing", note=reason)

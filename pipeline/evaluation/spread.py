@@ -24,7 +24,7 @@ class Spread:
     ``perplexity`` has the held-out perplexities by split, in the order of ``seeds``.
     ``relative_standard_deviation`` is that of a training, by split: 0.02 means that perplexities of two
     trainings differ by 0.02 times the square root of 2, typically. ``belongs_to`` is a digest of the
-    parameters with which the model was trained (see :func:`digest`).
+    parameters with which the model was trained (see :func:`parameters_digest`).
     """
 
     belongs_to: str
@@ -56,7 +56,7 @@ def relative_standard_deviation(perplexities: Sequence[float]) -> float:
     return six_digits(math.sqrt(squares / (len(logarithms) - 1)))
 
 
-def digest(params: Params, model: str) -> str:
+def parameters_digest(params: Params, model: str) -> str:
     """A digest of what a model's spread belongs to: all parameters of its training but the seed.
 
     Keys with their default do not count, so a new version's new key changes nothing. The text and the code do
@@ -69,8 +69,8 @@ def digest(params: Params, model: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def seeds_half_interval(spreads: Sequence[Spread], split: str) -> float:
-    """Half of the 95% interval of the difference of two mean losses, if only the seeds differ.
+def seed_half_width(spreads: Sequence[Spread], split: str) -> float:
+    """Half the width of the 95% interval of the difference of two mean losses, if only the seeds differ.
 
     ``spreads`` are those of the two models. There is nothing to add, 0, if they were not measured.
     """
@@ -85,7 +85,9 @@ def read_spreads(revision: Revision) -> dict[str, Spread]:
     try:
         return _SPREADS.validate_json(content) if content else {}
     except ValidationError:
-        raise RefrainError(f"{revision.name}: {artifacts.SPREAD} is damaged: run `refrain spread`") from None
+        raise RefrainError(
+            f"{revision.name}: {artifacts.SPREAD} is damaged: `git checkout` or delete it"
+        ) from None
 
 
 def write_spreads(spreads: dict[str, Spread]) -> None:
@@ -120,6 +122,6 @@ def spreads_of_both(model: str, before: Revision, after: Revision) -> tuple[list
 def _digest_at(revision: Revision, model: str) -> str | None:
     """The digest of a revision's parameters; None if this version of Refrain does not understand them."""
     try:
-        return digest(check_params(params_of(revision)), model)
+        return parameters_digest(check_params(params_of(revision)), model)
     except RefrainError:
         return None

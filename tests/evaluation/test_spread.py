@@ -7,9 +7,9 @@ import pytest
 from pipeline.evaluation.compare import compare
 from pipeline.evaluation.spread import (
     Spread,
-    digest,
+    parameters_digest,
     relative_standard_deviation,
-    seeds_half_interval,
+    seed_half_width,
     spread_of,
 )
 from pipeline.params.load import Params, check_params
@@ -35,17 +35,15 @@ def test_three_seeds_by_hand() -> None:
     spread = spread_of("x", {seed: {"valid": valid[seed]} for seed in range(3)})
     assert spread == Spread("x", [0, 1, 2], {"valid": valid}, {"valid": 0.1})
     # Two trainings differ by sqrt(2) times as much. Student's quantile for 2 degrees of freedom is 4.303.
-    assert seeds_half_interval([spread, spread], "valid") == pytest.approx(
-        4.303 * math.sqrt(2) * 0.1, rel=0.02
-    )
+    assert seed_half_width([spread, spread], "valid") == pytest.approx(4.303 * math.sqrt(2) * 0.1, rel=0.02)
 
 
 def test_ten_seeds_have_the_quantile_of_nine_degrees() -> None:
     spread = Spread("x", list(range(10)), {}, {"valid": 0.03})
     other = Spread("y", list(range(10)), {}, {"valid": 0.04})
-    assert seeds_half_interval([spread, other], "valid") == pytest.approx(2.262 * 0.05, rel=1e-3)
-    assert seeds_half_interval([spread, other], "test") == 0
-    assert seeds_half_interval([], "valid") == 0
+    assert seed_half_width([spread, other], "valid") == pytest.approx(2.262 * 0.05, rel=1e-3)
+    assert seed_half_width([spread, other], "test") == 0
+    assert seed_half_width([], "valid") == 0
 
 
 def test_the_same_figure_has_no_spread() -> None:
@@ -59,19 +57,19 @@ def test_only_splits_that_all_seeds_have() -> None:
 
 def test_a_change_that_another_seed_would_make_shows_no_difference() -> None:
     hard = random(2000)
-    change = compare(losses(hard), losses(hard + 0.05), seeds=0.06)
+    change = compare(losses(hard), losses(hard + 0.05), seed_half_width=0.06)
     assert change is not None
     assert change.verdict == "no difference shown"
     assert (change.low, change.high) == pytest.approx((math.expm1(-0.01), math.expm1(0.11)), abs=1e-5)
-    assert change.seeds == 0.06
-    larger = compare(losses(hard), losses(hard + 0.07), seeds=0.06)
+    assert change.seed_half_width == 0.06
+    larger = compare(losses(hard), losses(hard + 0.07), seed_half_width=0.06)
     assert larger is not None
     assert larger.verdict == "worse"
 
 
 def test_squares_of_half_intervals_add_up() -> None:
     before, after = losses(random(4000)), losses(random(4000, seed=1))
-    alone, both = compare(before, after), compare(before, after, seeds=0.1)
+    alone, both = compare(before, after), compare(before, after, seed_half_width=0.1)
     assert alone is not None
     assert both is not None
     assert alone.low is not None
@@ -95,7 +93,7 @@ def test_squares_of_half_intervals_add_up() -> None:
     ],
 )
 def test_a_spread_still_belongs_to_the_same_training(changes: dict[str, object]) -> None:
-    assert digest(params(**changes), "gru") == digest(params(), "gru")
+    assert parameters_digest(params(**changes), "gru") == parameters_digest(params(), "gru")
 
 
 @pytest.mark.parametrize(
@@ -109,4 +107,4 @@ def test_a_spread_still_belongs_to_the_same_training(changes: dict[str, object])
     ],
 )
 def test_a_spread_does_not_belong_to_other_parameters(changes: dict[str, object]) -> None:
-    assert digest(params(**changes), "gru") != digest(params(), "gru")
+    assert parameters_digest(params(**changes), "gru") != parameters_digest(params(), "gru")

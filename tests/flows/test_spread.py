@@ -53,9 +53,9 @@ def test_diff_says_whether_it_allows_for_another_seed(measured: Project, tmp_pat
     project.run("dvc", "repro", "evaluate")
     found = rows(project)
     assert found["gru", "test"]["note"] == "the interval allows for another seed"
-    assert found["gru", "test"]["seeds"] > 0
+    assert found["gru", "test"]["seed_half_width"] > 0
     assert "run `refrain spread`" in found["rnn", "test"]["note"]
-    assert found["rnn", "test"]["seeds"] == 0
+    assert found["rnn", "test"]["seed_half_width"] == 0
 
     project.edit("  gru: {cell: gru, hidden_size: 16,", "  gru: {cell: gru, hidden_size: 20,")
     project.run("dvc", "repro", "evaluate")
@@ -66,7 +66,10 @@ def test_diff_says_whether_it_allows_for_another_seed(measured: Project, tmp_pat
     (project.folder / "reports/spread.json").write_text("{")
     result = project.run("refrain", "diff", check=False)
     assert result.returncode == 1
-    assert "error: workspace: reports/spread.json is damaged" in result.stderr
+    assert "error: workspace: reports/spread.json is damaged: `git checkout` or delete it" in result.stderr
+    experiments = project.run("dvc", "exp", "list", "-A", "--name-only").stdout
+    assert project.run("refrain", "spread", check=False).stderr == result.stderr
+    assert project.run("dvc", "exp", "list", "-A", "--name-only").stdout == experiments, "nothing was trained"
 
 
 @pytest.mark.parametrize(
