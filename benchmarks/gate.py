@@ -9,9 +9,8 @@ and ``gate.md``.
 
 import argparse
 import math
+import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -24,6 +23,8 @@ from pydantic import TypeAdapter
 from benchmarks import machine
 from benchmarks.setups import FOLDER
 from flows.gate import outcome, read_gate
+from flows.workspace.git import run_git
+from flows.workspace.programs import Programs
 from pipeline import artifacts, device
 from pipeline.artifacts import write_json, write_text
 from pipeline.data.encoded import EncodedText
@@ -41,7 +42,7 @@ from pipeline.program import run_program
 from pipeline.revisions import WORKSPACE, Revision
 from pipeline.text.catalog import fetch_text
 
-ROOT = FOLDER.parent
+ROOT, HERE = FOLDER.parent, Path()
 
 RECIPES = ("default", "tiny_shakespeare_gate")
 
@@ -54,8 +55,6 @@ OTHER_SEEDS = 9
 
 FIRST_SEED = 101
 """Of the retrainings: not among those that the spread was measured with."""
-
-ACCEPTED, NEW = Revision("HEAD"), Revision(WORKSPACE)
 
 
 @dataclass(frozen=True)
@@ -89,77 +88,86 @@ def main(recipes: list[str]) -> None:
     """Measure, print and write. Recipes that are not named keep what was measured before."""
     if unknown := set(recipes) - set(RECIPES):
         raise RefrainError(f"{', '.join(unknown)}: choose from {', '.join(RECIPES)}")
+    if run_git(ROOT, "status", "--porcelain", "--", "pipeline", "flows", "params.yaml"):
+        raise RefrainError("commit your changes first: the gate is tried in a clone of the last commit")
     text, results = fetch_text("tiny_shakespeare"), FOLDER / "gate.json"
     for recipe in recipes or RECIPES:
-        with project_with(recipe, text) as folder, chdir(folder):
+        with project_with(recipe, text):
             of_recipe = measure()
-        print(lines_of(recipe, of_recipe), flush=True)
         measured = MEASURED.validate_json(results.read_bytes()) if results.exists() else {}
         measured[recipe] = of_recipe
         write_json(results, MEASURED.dump_python(measured))
         write_text(FOLDER / "gate.md", page(measured))
+        print(page(measured), flush=True)
 
 
 @contextmanager
-def project_with(recipe: str, text: Path) -> Iterator[Path]:
-    """A clone of this repository whose last commit has a recipe's accepted models and their spread."""
-    with tempfile.TemporaryDirectory(prefix="refrain-gate-") as name:
-        folder = Path(name) / "project"
-        run(ROOT, "git", "clone", "--quiet", str(ROOT), str(folder))
-        run(folder, "git", "config", "user.name", "refrain")
-        run(folder, "git", "config", "user.email", "refrain@localhost")
-        if recipe != "default":
-            shutil.copy(ROOT / text, folder / text)
-            run(folder, sys.executable, "-m", "pipeline.cli", "use", recipe)
-        run(folder, "dvc", "repro", "evaluate")
-        commit(folder, "accepted")
-        run(folder, sys.executable, "-m", "pipeline.cli", "spread", "--seeds", str(OTHER_SEEDS))
-        commit(folder, "spread")
-        yield folder
+def project_with(recipe: str, text: Path) -> Iterator[None]:
+    """Work in a clone of this repository. Its last commit has a recipe's accepted models and their spread."""
+    os.environ.pop("DVC_SITE_CACHE_DIR", None)  # that of the project before
+    with tempfile.TemporaryDirectory(prefix="refrain-gate-") as name, chdir(name):
+        run_git(HERE, "clone", "--quiet", str(ROOT), "project")
+        with chdir("project"):
+            if recipe != "default":
+                shutil.copy(ROOT / text, text)
+                refrain("use", recipe)
+            dvc("repro", "evaluate")
+            commit("accepted")
+            refrain("spread", "--seeds", str(OTHER_SEEDS))
+            commit("spread")
+            yield
 
 
-def commit(folder: Path, message: str) -> None:
-    """Commit everything."""
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", message)
+def commit(message: str) -> None:
+    """Commit everything in the current folder."""
+    run_git(HERE, "add", "--all")
+    author = ("-c", "user.name=refrain", "-c", "user.email=refrain@localhost")
+    run_git(HERE, *author, "commit", "--quiet", "--allow-empty", "--message", message)
 
 
-def run(folder: Path, *command: str) -> None:
-    """Run a command in ``folder``. Raise :class:`RefrainError` with its last words if it fails."""
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise RefrainError(f"{' '.join(command)}: {' '.join((result.stderr or result.stdout).split()[-40:])}")
+def dvc(*arguments: str) -> None:
+    """Run a command of DVC in the current folder."""
+    Programs(Path.cwd()).dvc(*arguments, on_line=lambda _: None)
+
+
+def refrain(*arguments: str) -> None:
+    """Run a command of ours in the current folder."""
+    Programs(Path.cwd()).refrain(*arguments, on_line=lambda _: None)
 
 
 def measure() -> Measured:
     """All decisions in a project that :func:`project_with` has made, which is the current folder."""
+    accepted = run_git(HERE, "rev-parse", "HEAD")
     compared = {"another seed": list(retrainings())}
+    run_git(HERE, "reset", "--quiet", "--hard", accepted)
+    dvc("checkout", "--force", "--allow-missing")
     for worse in WORSE:
         compared[f"{worse:.0%} worse"] = list(made_worse(worse))
     most = read_gate(load_params()).max_regression
+    spreads = read_spreads(Revision(WORKSPACE))
     return Measured(
         machine.processor_name(),
-        {name: spread.relative_standard_deviation for name, spread in read_spreads(ACCEPTED).items()},
+        {name: spread.relative_standard_deviation for name, spread in spreads.items()},
         [decisions(kind, models, most) for kind, models in compared.items()],
         {kind: [changes_of(rows) for rows in models] for kind, models in compared.items()},
     )
 
 
 def retrainings() -> Iterator[list[Difference]]:
-    """The accepted models compared with those of another seed."""
+    """Models compared with those of the seed before, as if each had been accepted."""
     params = Path("params.yaml")
     content, own = params.read_text(encoding="utf-8"), load_params().seed
     for seed in range(FIRST_SEED, FIRST_SEED + RETRAININGS):
         params.write_text(content.replace(f"\nseed: {own}\n", f"\nseed: {seed}\n"), encoding="utf-8")
-        run(Path(), "dvc", "repro", "evaluate")
-        yield differences(ACCEPTED, NEW)
-    run(Path(), "git", "checkout", "--quiet", "--", ".")
-    run(Path(), "dvc", "checkout", "--quiet", "--force", "--allow-missing")
+        assert load_params().seed == seed
+        dvc("repro", "evaluate")
+        yield differences(Revision("HEAD"), Revision(WORKSPACE))
+        commit(f"seed {seed}")
 
 
 def made_worse(worse: float) -> Iterator[list[Difference]]:
     """Accepted models compared with themselves and noise; the pipeline's models take turns."""
-    names = list(load_params().models)
+    names, accepted = list(load_params().models), Revision("HEAD")
     for number in range(MODELS_PER_WORSE):
         name = names[number % len(names)]
         model, texts, unk_id = opened(name)
@@ -168,9 +176,9 @@ def made_worse(worse: float) -> Iterator[list[Difference]]:
             path = artifacts.losses_path(name, split)
             path.unlink(missing_ok=True)  # DVC may have linked it from its cache
             write_losses(path, losses_of(model, text, unk_id))
-        rows = [compare_model(name, split, ACCEPTED, NEW) for split in texts]
+        rows = [compare_model(name, split, accepted, Revision(WORKSPACE)) for split in texts]
         yield [row for row in rows if row is not None]
-    run(Path(), "dvc", "checkout", "--quiet", "--force", "--allow-missing")
+    dvc("checkout", "--force", "--allow-missing")
 
 
 def opened(name: str) -> tuple[CharLM, dict[str, EncodedText], int | None]:
@@ -210,15 +218,6 @@ def decisions(kind: str, models: list[list[Difference]], most: float) -> Decisio
 def changes_of(rows: list[Difference]) -> dict[str, list[float | None]]:
     """The change of each model and split, and the ends of its interval."""
     return {f"{row.model} {row.split}": [row.change, row.low, row.high] for row in rows}
-
-
-def lines_of(recipe: str, measured: Measured) -> str:
-    """The decisions of one recipe, for the terminal."""
-    return "\n".join(
-        f"{recipe}, {one.kind}: {one.refused} of {one.models} refused; by the estimate alone "
-        f"{one.refused_by_estimate}"
-        for one in measured.decisions
-    )
 
 
 def page(measured: dict[str, Measured]) -> str:

@@ -9,6 +9,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from flows.workspace.dvc_repo import open_repo
 from flows.workspace.experiment import options_for_text
@@ -17,11 +18,17 @@ from pipeline import artifacts
 from pipeline.commands.check import main as check
 from pipeline.errors import RefrainError
 from pipeline.evaluation.runs import figures_of
-from pipeline.evaluation.spread import Spread, parameters_digest, read_spreads, spread_of, write_spreads
+from pipeline.evaluation.spread import (
+    LEAST_SEEDS,
+    Spread,
+    digest_at,
+    parameters_digest,
+    read_spreads,
+    spread_of,
+    write_spreads,
+)
 from pipeline.params.load import Params, load_params
 from pipeline.revisions import WORKSPACE, Revision
-
-LEAST_OTHER_SEEDS = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,12 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(models: list[str], seeds: int) -> None:
     """Train with each seed, then write and print the spread."""
     folder, params = Path.cwd(), load_params()
-    if seeds < LEAST_OTHER_SEEDS:
-        raise RefrainError(f"--seeds {seeds}: it should be {LEAST_OTHER_SEEDS} or more")
+    if seeds + 1 < LEAST_SEEDS:
+        raise RefrainError(f"--seeds {seeds}: it should be {LEAST_SEEDS - 1} or more")
     names = list(dict.fromkeys(models)) or list(params.models)
     if unknown := [name for name in names if name not in params.models]:
         raise RefrainError(f"params.yaml has no model {unknown[0]!r}: choose from {', '.join(params.models)}")
-    before = read_spreads(Revision(WORKSPACE))  # now: if it is damaged, nothing is trained for it
+    read_spreads(Revision(WORKSPACE))  # if it is damaged, nothing is trained for it
     check()
     perplexities = train_with_seeds(folder, params, names, range(params.seed, params.seed + seeds + 1))
     spreads = {
@@ -48,8 +55,7 @@ def main(models: list[str], seeds: int) -> None:
         )
         for name in names
     }
-    kept = {name: spread for name, spread in before.items() if name in params.models}
-    write_spreads({**kept, **spreads})
+    write_spreads({**read_spreads(Revision(WORKSPACE)), **spreads})
     for name, spread in spreads.items():
         print(line_of(name, spread))
     print(f"{artifacts.SPREAD}: commit it, so that comparisons and the gate use it")
@@ -58,10 +64,15 @@ def main(models: list[str], seeds: int) -> None:
 def train_with_seeds(
     folder: Path, params: Params, models: list[str], seeds: Sequence[int]
 ) -> dict[int, dict[str, dict[str, float]]]:
-    """The held-out perplexities of all models by seed, model and split."""
+    """The held-out perplexities of all models by seed, model and split.
+
+    Raises :class:`RefrainError` if the parameters of ``models``, or the code, changed meanwhile.
+    """
     options = options_for_text(folder, params.corpus.path)
     targets = [stage_that_writes(folder, artifacts.evaluation_path(name)) for name in models]
     programs = Programs(folder)
+    wanted = {name: parameters_digest(params, name) for name in models}
+    code: dict[str, Any] = {}
     found = {}
     try:
         for number, seed in enumerate(seeds, 1):
@@ -69,7 +80,12 @@ def train_with_seeds(
             experiment = f"seed-{seed}-{secrets.token_hex(3)}"
             command = ["exp", "run", "--temp", "--name", experiment, f"--set-param=seed={seed}", *options]
             programs.dvc(*command, *targets, on_line=lambda line: print(line, file=sys.stderr))
-            found[seed] = perplexities_of(experiment)
+            trained = Revision(experiment)
+            code = code or trained.read_json(artifacts.CODE)
+            digests = {name: digest_at(trained, name) for name in models}
+            if trained.read_json(artifacts.CODE) != code or digests != wanted:
+                raise RefrainError(f"params.yaml or code changed before seed {seed} began: run it again")
+            found[seed] = perplexities_of(trained)
     finally:
         programs.stop()
     return found
@@ -82,11 +98,11 @@ def stage_that_writes(folder: Path, path: Path) -> str:
         return str(output.stage.addressing)
 
 
-def perplexities_of(experiment: str) -> dict[str, dict[str, float]]:
+def perplexities_of(experiment: Revision) -> dict[str, dict[str, float]]:
     """The held-out perplexities of an experiment by model and split."""
     return {
         model: {split: figures["perplexity"] for split, figures in by_split.items()}
-        for model, by_split in figures_of(Revision(experiment)).items()
+        for model, by_split in figures_of(experiment).items()
     }
 
 

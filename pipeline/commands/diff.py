@@ -18,7 +18,7 @@ from pipeline.evaluation.differences import differences
 from pipeline.reporting.changes import render_changes
 from pipeline.reporting.differences import as_markdown, as_table, cause_lines, notes
 from pipeline.reporting.page import results_id
-from pipeline.revisions import WORKSPACE, Revision
+from pipeline.revisions import WORKSPACE, Revision, models_of
 from pipeline.visible import visible
 
 
@@ -60,7 +60,6 @@ def write_page(
     path: Path, old: Revision, new: Revision, found: Sequence[Difference], lines: Sequence[str]
 ) -> None:
     """Write the comparison as a page. It names the results in the workspace if it is about them."""
-    perplexity = new.read(artifacts.PERPLEXITY) if new.name == WORKSPACE else None
-    results = results_id(perplexity) if perplexity else None
+    results = results_id(models_of(new)) if new.name == WORKSPACE else None
     title = f"Perplexity, from {old.label} to {new.label}"
     artifacts.write_text(path, render_changes(found, lines, title, results))

@@ -42,9 +42,12 @@ def _text(revision: Revision) -> dict[str, Any]:
     """DVC's digest of the text."""
     content = revision.read(artifacts.DVC_LOCK)
     lock = parse_yaml(content.decode(), f"{revision.name}: {artifacts.DVC_LOCK}") if content else {}
-    deps = lock.get("stages", {}).get("build_vocab", {}).get("deps", [])
-    path = params_of(revision).get("corpus", {}).get("path")
-    return {"the corpus": [dep.get("md5") for dep in deps if dep.get("path") == path]}
+    path = _params(revision).get("corpus.path")
+    try:
+        deps = lock["stages"]["build_vocab"]["deps"]
+        return {"the corpus": [dep.get("md5") for dep in deps if dep["path"] == path]}
+    except (KeyError, TypeError, AttributeError):  # it has not run yet, or somebody has edited the file
+        return {"the corpus": []}
 
 
 def _versions(revision: Revision) -> dict[str, Any]:

@@ -52,15 +52,14 @@ def compare_model(model: str, split: str, before: Revision, after: Revision) -> 
             reason = f"{before.name} has {cause}, and {error}"
             return Difference(model, split, "not comparable", note=reason)
         notes.append(f"{before.name} has {cause}: its weights were scored on the text of {after.name}")
-    from_seeds = 0.0
-    if not np.array_equal(old.nats, new.nats):  # else it is the same training
-        spreads, note = spreads_of_both(model, before, after)
-        from_seeds = seed_half_width(spreads, split)
-        notes.append(note)
-    change = compare(old, new, from_seeds)
+    is_same_training = np.array_equal(old.nats, new.nats)
+    spreads, about_seeds = ([], "") if is_same_training else spreads_of_both(model, split, before, after)
+    change = compare(old, new, seed_half_width(spreads, split))
     if change is None:
         reason = "there is no character that both models know, or a loss is not finite"
         return Difference(model, split, "missing", note=reason)
+    if about_seeds and change.low is not None:
+        notes.append(about_seeds)
     return Difference(model, split, "compared", change.verdict, "; ".join(notes), **vars(change))
 
 

@@ -106,6 +106,8 @@ def check_not_trained_on(old: Revision, held_out: HeldOut) -> None:
             for passage in passages(text, PASSAGE_CHARACTERS, PASSAGES)
             if np.mean(passage < len(shared)) > KNOWN
         ]
+        if not looked_for:
+            raise NotComparableError("the vocabularies have too few characters of this text in common")
         shares = [[found.share or 0.0 for found in recitation(t, looked_for)] for t in (old_train, new_train)]
     seen = sum(before >= RECITED > now for before, now in zip(*shares, strict=True))
     if seen:

@@ -14,7 +14,9 @@ from pipeline.errors import RefrainError
 from pipeline.evaluation.bootstrap import student_quantile
 from pipeline.params.corpus import HELD_OUT
 from pipeline.params.load import Params, check_params
-from pipeline.revisions import Revision, params_of
+from pipeline.revisions import WORKSPACE, Revision, params_of
+
+LEAST_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,11 @@ class Spread:
 
     ``perplexity`` has the held-out perplexities by split, in the order of ``seeds``.
     ``relative_standard_deviation`` is that of a training, by split: 0.02 means that perplexities of two
-    trainings differ by 0.02 times the square root of 2, typically. ``belongs_to`` is a digest of the
-    parameters with which the model was trained (see :func:`parameters_digest`).
+    trainings differ by 0.02 times the square root of 2, typically. ``parameters_digest`` is that of
+    the parameters with which the model was trained (see :func:`parameters_digest`).
     """
 
-    belongs_to: str
+    parameters_digest: str
     seeds: list[int]
     perplexity: dict[str, list[float]]
     relative_standard_deviation: dict[str, float]
@@ -36,7 +38,7 @@ class Spread:
 _SPREADS = TypeAdapter(dict[str, Spread])
 
 
-def spread_of(belongs_to: str, perplexities: dict[int, dict[str, float]]) -> Spread:
+def spread_of(parameters_digest: str, perplexities: dict[int, dict[str, float]]) -> Spread:
     """The spread of perplexities, given by seed and split."""
     seeds = list(perplexities)
     by_split = {
@@ -45,7 +47,7 @@ def spread_of(belongs_to: str, perplexities: dict[int, dict[str, float]]) -> Spr
         if all(split in of_seed for of_seed in perplexities.values())
     }
     deviations = {split: relative_standard_deviation(values) for split, values in by_split.items()}
-    return Spread(belongs_to, seeds, by_split, deviations)
+    return Spread(parameters_digest, seeds, by_split, deviations)
 
 
 def relative_standard_deviation(perplexities: Sequence[float]) -> float:
@@ -83,11 +85,27 @@ def read_spreads(revision: Revision) -> dict[str, Spread]:
     """The spread of each model; empty if there is no file. Raises :class:`RefrainError` if it is damaged."""
     content = revision.read(artifacts.SPREAD)
     try:
-        return _SPREADS.validate_json(content) if content else {}
+        spreads = _SPREADS.validate_json(content) if content else {}
+        is_whole = all(map(_is_whole, spreads.values()))
     except ValidationError:
-        raise RefrainError(
-            f"{revision.name}: {artifacts.SPREAD} is damaged: `git checkout` or delete it"
-        ) from None
+        is_whole = False
+    if not is_whole:
+        hint = "check out another one, or delete it" if revision.name == WORKSPACE else "commit another one"
+        raise RefrainError(f"{revision.name}: {artifacts.SPREAD} is damaged: {hint}")
+    return spreads
+
+
+def _is_whole(spread: Spread) -> bool:
+    """Whether the figures belong together: people and git may have merged them."""
+    figures = list(spread.perplexity.values())
+    if len(spread.seeds) < LEAST_SEEDS or any(len(of_split) != len(spread.seeds) for of_split in figures):
+        return False
+    if not all(math.isfinite(value) and value > 0 for of_split in figures for value in of_split):
+        return False
+    deviations = {
+        split: relative_standard_deviation(of_split) for split, of_split in spread.perplexity.items()
+    }
+    return deviations == spread.relative_standard_deviation
 
 
 def write_spreads(spreads: dict[str, Spread]) -> None:
@@ -95,17 +113,17 @@ def write_spreads(spreads: dict[str, Spread]) -> None:
     artifacts.write_json(artifacts.SPREAD, _SPREADS.dump_python(spreads))
 
 
-def spreads_of_both(model: str, before: Revision, after: Revision) -> tuple[list[Spread], str]:
+def spreads_of_both(model: str, split: str, before: Revision, after: Revision) -> tuple[list[Spread], str]:
     """The spread of a model as ``before`` and as ``after`` has it, and a note on what was found.
 
-    Either revision may hold what was measured. If only one of the two was, it stands for both. If none was,
-    the list is empty.
+    Either revision may hold what was measured on the split. If only one of the two models was, it stands for
+    both. If none was, the list is empty.
     """
-    measured = [found[model] for revision in (after, before) if model in (found := read_spreads(revision))]
-    wanted = [_digest_at(revision, model) for revision in (before, after)]
+    found = [read_spreads(revision).get(model) for revision in (after, before)]
+    measured = [spread for spread in found if spread is not None and split in spread.perplexity]
+    wanted = [digest_at(revision, model) for revision in (before, after)]
     matching = [
-        next((spread for spread in measured if spread.belongs_to == belongs_to), None)
-        for belongs_to in wanted
+        next((spread for spread in measured if spread.parameters_digest == digest), None) for digest in wanted
     ]
     known = [spread for spread in matching if spread is not None]
     if not known:
@@ -119,7 +137,7 @@ def spreads_of_both(model: str, before: Revision, after: Revision) -> tuple[list
     return [known[0], known[-1]], note
 
 
-def _digest_at(revision: Revision, model: str) -> str | None:
+def digest_at(revision: Revision, model: str) -> str | None:
     """The digest of a revision's parameters; None if this version of Refrain does not understand them."""
     try:
         return parameters_digest(check_params(params_of(revision)), model)

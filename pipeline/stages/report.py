@@ -61,7 +61,7 @@ def main() -> None:
         frequent=frequent_characters(stored),
         provenance=provenance_facts(params),
         params_yaml=as_yaml(params),
-        results=results_id(artifacts.PERPLEXITY.read_bytes()),
+        results=results_id(models),
     )
     artifacts.write_text(artifacts.INDEX, render(page))
 

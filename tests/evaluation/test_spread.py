@@ -1,18 +1,26 @@
 """The spread between seeds: known answers, and to which parameters it belongs."""
 
+import json
 import math
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
+from pipeline import artifacts
+from pipeline.errors import RefrainError
 from pipeline.evaluation.compare import compare
 from pipeline.evaluation.spread import (
     Spread,
     parameters_digest,
+    read_spreads,
     relative_standard_deviation,
     seed_half_width,
     spread_of,
+    write_spreads,
 )
 from pipeline.params.load import Params, check_params
+from pipeline.revisions import WORKSPACE, Revision
 from tests.evaluation.test_compare import losses, random
 
 PARAMS = {
@@ -108,3 +116,24 @@ def test_a_spread_still_belongs_to_the_same_training(changes: dict[str, object])
 )
 def test_a_spread_does_not_belong_to_other_parameters(changes: dict[str, object]) -> None:
     assert parameters_digest(params(**changes), "gru") != parameters_digest(params(), "gru")
+
+
+def test_a_spread_whose_figures_do_not_belong_together_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = spread_of("x", {seed: {"valid": 100.0 + seed} for seed in range(3)})
+    write_spreads({"gru": whole})
+    assert read_spreads(Revision(WORKSPACE)) == {"gru": whole}
+    for changes in (
+        {"seeds": [0]},
+        {"perplexity": {"valid": [1.0, 2.0]}},
+        {"perplexity": {"valid": [100.0, 101.0, math.inf]}},
+        {"perplexity": {"valid": [100.0, 101.0, -102.0]}},
+        {"relative_standard_deviation": {"valid": 400.0}},
+        {"relative_standard_deviation": {}},
+    ):
+        content = json.dumps({"gru": asdict(replace(whole, **changes))})
+        artifacts.SPREAD.write_text(content, encoding="utf-8")
+        with pytest.raises(RefrainError, match=r"spread\.json is damaged"):
+            read_spreads(Revision(WORKSPACE))

@@ -19,6 +19,10 @@ def rows(project: Project, *arguments: str) -> dict[tuple[str, str], dict[str, A
     return {(row["model"], row["split"]): row for row in found["differences"]}
 
 
+def experiments(project: Project) -> list[str]:
+    return sorted(project.run("dvc", "exp", "list", "-A", "--name-only").stdout.split())
+
+
 @pytest.fixture(scope="module")
 def measured(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with the spread of its GRU, whose held-out text is long enough for intervals."""
@@ -44,7 +48,7 @@ def test_the_file_has_each_seed(measured: Project) -> None:
         assert figures[0] == own[split]["perplexity"]
         assert len(set(figures)) == 3
         assert spread["relative_standard_deviation"][split] > 0
-    assert len(measured.run("dvc", "exp", "list", "-A", "--name-only").stdout.split()) == 3
+    assert len(experiments(measured)) == 3
 
 
 def test_diff_says_whether_it_allows_for_another_seed(measured: Project, tmp_path: Path) -> None:
@@ -66,10 +70,25 @@ def test_diff_says_whether_it_allows_for_another_seed(measured: Project, tmp_pat
     (project.folder / "reports/spread.json").write_text("{")
     result = project.run("refrain", "diff", check=False)
     assert result.returncode == 1
-    assert "error: workspace: reports/spread.json is damaged: `git checkout` or delete it" in result.stderr
-    experiments = project.run("dvc", "exp", "list", "-A", "--name-only").stdout
+    assert (
+        "error: workspace: reports/spread.json is damaged: check out another one, or delete it"
+        in result.stderr
+    )
+    before = experiments(project)
     assert project.run("refrain", "spread", check=False).stderr == result.stderr
-    assert project.run("dvc", "exp", "list", "-A", "--name-only").stdout == experiments, "nothing was trained"
+    assert experiments(project) == before, "nothing was trained"
+
+
+def test_parameters_that_change_meanwhile_are_not_mixed(finished: Project, tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", copy_of=finished)
+    process = project.start("refrain", "spread", "gru", "--seeds", "2")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "seed 1 (1 of 3)\n"
+    project.edit("  gru: {cell: gru, hidden_size: 16,", "  gru: {cell: gru, hidden_size: 20,")
+    *_, last = process.stdout
+    assert process.wait() == 1
+    assert last.startswith("error: params.yaml or code changed before seed ")
+    assert not (project.folder / "reports/spread.json").exists()
 
 
 @pytest.mark.parametrize(

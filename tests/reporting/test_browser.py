@@ -15,13 +15,13 @@ from selenium.webdriver.common.keys import Keys
 
 from pipeline.evaluation.difference import Difference
 from pipeline.reporting.changes import render_changes
-from pipeline.reporting.page import render, results_id
+from pipeline.reporting.page import render
 from tests.reporting.test_page import PAGE
 from tests.support.browser import chromium, save
 
 pytestmark = pytest.mark.ui
 
-RESULTS = results_id(b"{}")
+RESULTS = "results-0123456789ab"
 FOUND = [
     Difference(f"model-{i}", split, "compared", "worse", "", 100.0, 110.0, 0.1, 0.05, 0.15, 1000)
     for split in ("valid", "test")
@@ -77,7 +77,7 @@ def test_changes_are_shown_in_place_and_in_the_pages_colours(
 
 
 def test_changes_of_other_results_say_so(open_page: Callable[..., Chrome], tmp_path: Path) -> None:
-    write_changes(tmp_path, results_id(b"others"))
+    write_changes(tmp_path, "results-ba9876543210")
     browser = open_page()
     browser.switch_to.frame(browser.find_element(By.TAG_NAME, "object"))
     assert "the results have changed since this comparison" in browser.find_element(By.TAG_NAME, "body").text

@@ -1,11 +1,13 @@
 """The HTML report: one self-contained page."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from pipeline import artifacts
+from pipeline.params.corpus import HELD_OUT
 from pipeline.reporting.held_out import HeldOutText
 from pipeline.reporting.html import render_template
 from pipeline.reporting.samples import decoding_name, in_words
@@ -46,9 +48,11 @@ def render(page: Page) -> str:
     return render_template("page/page.html.j2", page=page)
 
 
-def results_id(perplexities: bytes) -> str:
-    """A name of results, given the content of ``reports/perplexity.json``."""
-    return f"results-{hashlib.sha256(perplexities).hexdigest()[:12]}"
+def results_id(models: Iterable[str]) -> str:
+    """A name of what comparisons are made of: the losses of ``models`` in the workspace."""
+    paths = (artifacts.losses_path(model, split) for model in models for split in HELD_OUT)
+    digests = "".join(artifacts.file_sha256(path) for path in paths if path.exists())
+    return f"results-{hashlib.sha256(digests.encode()).hexdigest()[:12]}"
 
 
 def samples_side_by_side(rows: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, Sample]]]:
