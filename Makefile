@@ -95,6 +95,10 @@ lint: .venv/installed  ## check style and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
+lint-page:  ## check the page's scripts, as one script, with Biome from npm
+	@mkdir -p build && cd pipeline/reporting/page && cat model.js decoding.js refrain.js view.js >../../../build/page.js
+	@npx --yes @biomejs/biome@2.6.8 lint build/page.js
+
 format: .venv/installed  ## fix style
 	@$(BIN)/ruff check --fix --quiet
 	@$(BIN)/ruff format

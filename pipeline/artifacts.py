@@ -35,6 +35,7 @@ SPREAD = REPORTS / "spread.json"
 SAMPLES = REPORTS / "samples.jsonl"
 SAMPLES_MD = REPORTS / "samples.md"
 INDEX = REPORTS / "index.html"
+CARDS = REPORTS / "models"
 CURVES = REPORTS / "curves.svg"
 
 DVC_LOCK = Path("dvc.lock")
@@ -95,6 +96,11 @@ def losses_path(name: str, split: str) -> Path:
 def samples_path(name: str) -> Path:
     """The file with the text that model ``name`` wrote."""
     return GENERATED / f"{name}.jsonl"
+
+
+def card_path(name: str) -> Path:
+    """The file that describes model ``name`` to people and to model hubs."""
+    return CARDS / f"{name}.md"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pipeline.program import run_program
 
 COMMANDS = {
     "write": ("pipeline.commands.write", "continue a prefix with a trained model"),
+    "export": ("pipeline.commands.export", "write a trained model as ONNX"),
     "show": ("pipeline.commands.show", "print the perplexity table and samples of the last run"),
     "diff": ("pipeline.commands.diff", "compare the models of two revisions on the same text"),
     "spread": ("flows.spread", "train with other seeds, and measure how far apart they end"),

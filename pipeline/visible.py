@@ -11,6 +11,9 @@ SYMBOLS = {"\n": "↵", "\r": "←", "\t": "⇥", "\x7f": "␡"}
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories: controls, format characters, surrogates, line and paragraph separators."""
 
+SPACES = {" ": "␣", "\u3000": "␣␣"}
+"""Symbols of spaces, for where a character stands alone."""
+
 JOINERS = "\u200c\u200d"
 """Part of words and of emoji."""
 

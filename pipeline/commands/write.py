@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--top-p", type=_number(float, 1e-9, 1), help="draw among the likeliest whose probabilities sum to p"
     )
     parser.add_argument("--seed", type=_number(int, 0), help="use this seed, not the one in params.yaml")
+    parser.add_argument(
+        "--float16", action="store_true", help="as on the page: float16 weights, float64 arithmetic"
+    )
     parser.add_argument("--allow-unk", action="store_true", help="read unknown characters as <unk>")
 
 
@@ -35,6 +38,7 @@ def main(
     top_k: int | None,
     top_p: float | None,
     seed: int | None,
+    float16: bool,
     allow_unk: bool,
 ) -> None:
     """Print each prefix with its continuation."""
@@ -44,9 +48,13 @@ def main(
 
     # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.generation.decoding import Decoding, generate
+    from pipeline.nn.float16 import round_weights
     from pipeline.nn.weights import open_model
 
     lm, stored = open_model(model, params)
+    if float16:
+        round_weights(lm)
+        lm.double()
     prefixes = [stored.vocab.encode_prefix(text, allow_unk) for text in prefix]
     decoding, seed = Decoding(temperature, top_k, top_p), params.seed if seed is None else seed
     texts = generate(lm, prefixes, length, decoding, seed, stored.vocab.unk_id)

@@ -10,6 +10,7 @@ from pipeline.params.corpus import CorpusParams, VocabParams
 from pipeline.params.explain import explain_errors
 from pipeline.params.generate import GenerateParams
 from pipeline.params.models import ModelParams
+from pipeline.params.report import ReportParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.section import Section
 from pipeline.params.train import TrainParams
@@ -33,6 +34,7 @@ class Params(Section):
     train: TrainParams
     models: dict[ModelName, ModelParams] = Field(min_length=1)
     generate: GenerateParams
+    report: ReportParams = ReportParams()
     runtime: RuntimeParams = RuntimeParams()
     gate: dict[str, Any] = Field(default_factory=dict)
     """The flows' own section, which :mod:`flows.gate` checks."""

@@ -6,6 +6,8 @@ import altair as alt
 import pandas as pd
 import vl_convert as vlc
 
+from pipeline.arithmetic.rounding import format_perplexity
+
 FONT = "Liberation Sans"
 """A font that comes with the renderer, so that a chart has the same bytes on every machine."""
 
@@ -22,19 +24,25 @@ def read_curves(folder: Path, models: list[str]) -> pd.DataFrame:
 
 
 def learning_curves(curves: pd.DataFrame, models: list[str]) -> str:
-    """Perplexity by step on a logarithmic axis, as SVG: one colour per model, dashes for validation."""
-    lines = (
-        alt.Chart(curves[["step", "perplexity", "model", "split"]])
-        .mark_line(strokeWidth=2)
-        .encode(
-            x=alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickMinStep=1)),
-            y=alt.Y("perplexity:Q", title="perplexity", scale=alt.Scale(type="log", nice=False)),
-            color=alt.Color("model:N", sort=models, title="model", scale=alt.Scale(scheme="tableau10")),
-            strokeDash=alt.StrokeDash("split:N", sort=["train", "valid"], title="split"),
-        )
-        .properties(width=620, height=300)
+    """Perplexity by step on a logarithmic axis, as SVG: one colour per model, dashes for validation.
+
+    Each value is also an invisible point with a label in words.
+    """
+    columns = curves[["step", "perplexity", "model", "split"]]
+    words = [
+        f"{row['model']}, {row['split']}, step {row['step']:,}: {format_perplexity(row['perplexity'])}"
+        for row in columns.to_dict("records")
+    ]
+    chart = alt.Chart(columns.assign(words=words)).encode(
+        x=alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickMinStep=1)),
+        y=alt.Y("perplexity:Q", title="perplexity", scale=alt.Scale(type="log", nice=False)),
     )
-    return to_svg(lines)
+    lines = chart.mark_line(strokeWidth=2).encode(
+        color=alt.Color("model:N", sort=models, title="model", scale=alt.Scale(scheme="tableau10")),
+        strokeDash=alt.StrokeDash("split:N", sort=["train", "valid"], title="split"),
+    )
+    points = chart.mark_point(filled=True, color="#000", size=300, opacity=0).encode(description="words:N")
+    return to_svg((lines + points).properties(width=620, height=300))
 
 
 def to_svg(chart: alt.TopLevelMixin) -> str:

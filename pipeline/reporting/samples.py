@@ -47,11 +47,11 @@ def samples_markdown(rows: Iterable[dict[str, Any]], of_held_out: Figures | None
         samples = list(group)
         lines += ["", f"## {model}, {decoding}", ""]
         lines += [f"Recited on average: {in_words(mean_recited(samples))}.", ""]
-        lines += [f"- <b>{_escaped(row['prefix'])}</b>{_escaped(row['text'])}" for row in samples]
+        lines += [f"- <b>{escaped(row['prefix'])}</b>{escaped(row['text'])}" for row in samples]
     return "\n".join(lines) + "\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """A text, escaped so that Markdown shows it unchanged."""
     return re.sub(r"([\\`*_\[\]<>#|&~])", r"\\\1", one_line(text))
 

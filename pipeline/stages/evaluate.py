@@ -20,6 +20,7 @@ def main(model: str) -> None:
 
     # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.data.encoded import EncodedText
+    from pipeline.evaluation.float16 import perplexities_in_float16
     from pipeline.evaluation.losses import write_losses
     from pipeline.evaluation.perplexity import losses_of, score
     from pipeline.evaluation.score import metrics_of
@@ -45,7 +46,12 @@ def main(model: str) -> None:
     artifacts.drop_recorded_checkpoint(model)
     artifacts.write_json(
         artifacts.evaluation_path(model),
-        {"splits": figures, "weights_sha256": trained["sha256"], "trained_on": trained["computed_by"]},
+        {
+            "splits": figures,
+            "float16": perplexities_in_float16(lm, {split: texts[split] for split in HELD_OUT}),
+            "weights_sha256": trained["sha256"],
+            "trained_on": trained["computed_by"],
+        },
     )
 
 

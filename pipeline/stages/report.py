@@ -1,4 +1,4 @@
-"""Stage report: collect all results in one page, one table and one file of samples."""
+"""Stage report: collect all results in one page, one table, one file of samples, and model cards."""
 
 import json
 from io import StringIO
@@ -9,16 +9,14 @@ from pipeline.params.load import Params, load_params
 from pipeline.params.recipes import RESULT_SECTIONS
 from pipeline.program import run_stage
 from pipeline.text.vocab import VocabFile, read_vocab
-from pipeline.visible import visible
+from pipeline.visible import SPACES, visible
 
 FREQUENT = 20
 """How many characters the page shows with their counts."""
 
-SPACES = {" ": "␣", "\u3000": "␣␣"}
-
 
 def main() -> None:
-    """Write the metrics, the samples, the learning curves and the page (see docs/artifacts.md)."""
+    """Write the metrics, samples, learning curves, cards and the page (see docs/artifacts.md)."""
     params = load_params()
     models = list(params.models)
     # Done here because this is the last stage: no other runs beside it or depends on whole folders.
@@ -26,9 +24,16 @@ def main() -> None:
 
     # Imported here: Altair takes a second to load, and --help and parameter errors should not wait for it.
     from pipeline.evaluation.recitation import HELD_OUT_TEXT
+    from pipeline.reporting.cards import model_card
     from pipeline.reporting.charts import learning_curves, read_curves
-    from pipeline.reporting.held_out import held_out_text
-    from pipeline.reporting.page import Page, render, results_id, samples_side_by_side
+    from pipeline.reporting.held_out import held_out_text, scale
+    from pipeline.reporting.page import (
+        Page,
+        render,
+        results_id,
+        samples_side_by_side,
+    )
+    from pipeline.reporting.page.embedded import embedded_models
     from pipeline.reporting.provenance import provenance_facts
     from pipeline.reporting.samples import about_recitation, samples_markdown
     from pipeline.reporting.tables import (
@@ -40,6 +45,7 @@ def main() -> None:
     )
 
     stored, metrics = read_vocab(artifacts.VOCAB), collect_metrics(models)
+    edges = scale(len(stored.vocab))
     samples = [row for name in models for row in read_lines(artifacts.samples_path(name))]
     of_held_out = metrics.get(HELD_OUT_TEXT, {}).get("recited")
     curves = learning_curves(read_curves(artifacts.TRAIN_REPORTS, models), models)
@@ -49,17 +55,23 @@ def main() -> None:
     artifacts.write_text(artifacts.SAMPLES, "".join(lines))
     artifacts.write_text(artifacts.SAMPLES_MD, samples_markdown(samples, of_held_out))
     artifacts.write_text(artifacts.CURVES, curves)
+    rows, about_text = perplexity_rows(metrics), text_facts(params, stored)
+    provenance, embedded = provenance_facts(params), embedded_models(params, stored.vocab, edges)
+    for name in models:
+        card = model_card(name, params, embedded.language, metrics, rows, about_text, provenance)
+        artifacts.write_text(artifacts.card_path(name), card)
     page = Page(
-        rows=perplexity_rows(metrics),
+        rows=rows,
         splits=splits_of(metrics),
         models=models,
         curves_svg=curves,
+        embedded=embedded,
         held_out=held_out_text(models, stored),
         samples=samples_side_by_side(samples),
         about_recitation=about_recitation(of_held_out),
-        text_facts=text_facts(params, stored),
+        text_facts=about_text,
         frequent=frequent_characters(stored),
-        provenance=provenance_facts(params),
+        provenance=provenance,
         params_yaml=as_yaml(params),
         results=results_id(models),
     )

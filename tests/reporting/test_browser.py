@@ -100,6 +100,8 @@ def test_a_loss_is_shown_where_a_character_is_pointed_at_or_chosen(open_page: Ca
     ActionChains(browser).move_to_element(first).perform()
     assert shown() == ["1.20 nats, 30%", "none"]
     ActionChains(browser).move_to_element(browser.find_element(By.TAG_NAME, "h1")).perform()
+    chart = browser.find_element(By.CSS_SELECTOR, ".chart")
+    browser.execute_script("arguments[0].focus()", chart)  # the stop before
     for key, expected in (
         (Keys.TAB, ["1.20 nats, 30%", "none"]),
         (Keys.ARROW_RIGHT, ["none", "0.10 nats, 90%"]),

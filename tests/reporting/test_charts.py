@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,15 @@ def test_picture_names_models_and_has_the_same_bytes_each_time(folder: Path) -> 
     for label in (">rnn<", ">gru<", ">perplexity<", ">step<", ">valid<"):
         assert label in svg
     assert learning_curves(curves, ["rnn", "gru"]) == svg
+
+
+def test_each_value_has_a_label_in_words(folder: Path) -> None:
+    svg = learning_curves(read_curves(folder, ["rnn", "gru"]), ["rnn", "gru"])
+    points = svg.partition("mark-symbol role-mark")[2]
+    assert re.findall(r'aria-label="([^"]*)"[^>]*="point"', points) == [
+        "rnn, train, step 1: 9",
+        "rnn, train, step 2: 4",
+        "gru, train, step 1: 8",
+        "gru, train, step 2: 3",
+        "gru, valid, step 1: 8.5",
+    ]

@@ -6,29 +6,35 @@ from itertools import pairwise, product
 
 import pandas as pd
 import pytest
+from markupsafe import Markup
 
 from pipeline.reporting.charts import learning_curves
 from pipeline.reporting.held_out import STEPS, Character, HeldOutText
 from pipeline.reporting.page import Page, render
+from pipeline.reporting.page.embedded import Embedded
 
 SCHEMES = ("light", "dark")
+
+HELD_OUT = HeldOutText(
+    "valid",
+    "分\ufffd\n",
+    [1.0, 2.0],
+    {
+        "rnn": [
+            Character("分", False),
+            Character("<unk>", True, 1, "1.20 nats, 30%"),
+            Character("↵\n", False, 0, "0.10 nats, 90%"),
+        ]
+    },
+)
 
 PAGE = Page(
     rows=[],
     splits=["train"],
     models=["rnn"],
     curves_svg="",
-    held_out=HeldOutText(
-        "valid",
-        [1.0, 2.0],
-        {
-            "rnn": [
-                Character("分", False),
-                Character("<unk>", True, 1, "1.20 nats, 30%"),
-                Character("↵\n", False, 0, "0.10 nats, 90%"),
-            ]
-        },
-    ),
+    embedded=Embedded(Markup('{"chars": [], "models": []}'), [], "", []),
+    held_out=HELD_OUT,
     samples=[],
     about_recitation="",
     text_facts={},
@@ -100,10 +106,9 @@ def test_every_colour_of_the_chart_but_its_lines_follows_the_scheme() -> None:
 
 def test_held_out_text_without_a_script() -> None:
     page = render(PAGE)
-    assert '"loss1"><span>分</span><label class="step1 unk" data-loss="1.20 nats, 30%">' in page
+    assert 'data-model="rnn"><span>分</span><label class="step1 unk" data-loss="1.20 nats, 30%">' in page
     assert '<input type="radio" name="loss1">&lt;unk&gt;</label><label class="step0"' in page
     assert '<input type="radio" name="loss1">↵\n</label></div>' in page
     for text in ("0 to 1.0", "1.0 to 2.0", "more than a blind guess"):
         assert f">{text}</span>" in page
-    assert "<script" not in page
     assert "<h2>Held-out text" not in render(replace(PAGE, held_out=None))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.artifacts import file_sha256
 from tests.support.project import Project
@@ -94,8 +95,41 @@ def test_report_is_one_page_that_needs_no_network(finished: Project) -> None:
     ):
         assert text in page
     outside = page.replace("http://www.w3.org/", "")
-    for reference in ("http://", "https://", "<script", "<link", "src="):
+    for reference in ("http://", "https://", "<link", "src=", "import(", "fetch("):
         assert reference not in outside, reference
+
+
+def test_each_model_has_a_card_that_model_hubs_read(finished: Project) -> None:
+    evaluated = json.loads((finished.folder / "reports/evaluate/gru.json").read_text(encoding="utf-8"))
+    card = (finished.folder / "reports/models/gru.md").read_text(encoding="utf-8")
+    _, front, text = card.split("---\n", 2)
+    metadata = YAML(typ="safe").load(front)
+    assert metadata["license"] == "cc0-1.0"
+    assert metadata["language"] == "zh"
+    (of_gru,) = metadata["model-index"]
+    assert of_gru["name"] == "gru"
+    assert [(r["dataset"]["split"], r["metrics"][0]["value"]) for r in of_gru["results"]] == [
+        (split, evaluated["splits"][split]["perplexity"]) for split in ("valid", "test")
+    ]
+    for fact in (
+        "2 layer(s), 16 units",
+        evaluated["weights_sha256"],
+        "| bigram |",
+        "longest run",
+        "dropout: 0.2",
+    ):
+        assert fact in text
+
+
+def test_a_tagged_model_is_found_by_its_name(again: Project, tmp_path: Path) -> None:
+    again.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    again.commit("remote")
+    again.run("dvc", "push")
+    again.run("git", "tag", "--annotate", "gru@v1.0.0", "--message", "first")
+    again.run(
+        "dvc", "artifacts", "get", str(again.folder), "gru", "--rev", "v1.0.0", "--out", str(tmp_path / "gru")
+    )
+    assert (tmp_path / "gru").read_bytes() == (again.folder / "models/gru.safetensors").read_bytes()
 
 
 def test_forced_run_in_another_folder_gives_the_same_bytes(finished: Project, again: Project) -> None:

@@ -47,6 +47,8 @@ generate:
   decoding:
     - {temperature: 0.0}
     - {temperature: 0.8, top_k: 50, top_p: 0.9}
+report:
+  licences: {data/raw/lyrics.txt: cc0-1.0}
 runtime:
   device: cpu
   threads: 1

@@ -1,17 +1,27 @@
-"""The HTML report: one self-contained page."""
+"""The HTML report: one self-contained page, on which the models write."""
 
+import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
 
 from pipeline import artifacts
 from pipeline.params.corpus import HELD_OUT
 from pipeline.reporting.held_out import HeldOutText
 from pipeline.reporting.html import render_template
+from pipeline.reporting.page.embedded import Embedded
 from pipeline.reporting.samples import decoding_name, in_words
 from pipeline.reporting.tables import Row
+
+FOLDER = Path(__file__).parent
+
+SCRIPTS = ("model.js", "decoding.js", "refrain.js", "view.js")
+"""In the order in which they use each other."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,7 @@ class Page:
     splits: Sequence[str]
     models: Sequence[str]
     curves_svg: str
+    embedded: Embedded
     held_out: HeldOutText | None
     samples: Sequence[tuple[str, str, dict[str, Sample]]]
     about_recitation: str
@@ -44,8 +55,29 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """The page as HTML. Everything is escaped except the chart, and hidden characters are shown."""
-    return render_template("page/page.html.j2", page=page)
+    """The page as HTML. Everything is escaped except the chart, and hidden characters are shown.
+
+    The browser runs no script but the page's own, and loads nothing but the changes.
+    """
+    style = render_template("page/style.css.j2") + _read("page.css")
+    script = "".join(map(_read, SCRIPTS))
+    policy = (
+        f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; "
+        "object-src 'self' file:; frame-src 'self' file:; base-uri 'none'; form-action 'none'"
+    )
+    return render_template(
+        "page/page.html.j2", page=page, style=Markup(style), script=Markup(script), policy=policy
+    )
+
+
+def _read(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _digest(content: str) -> str:
+    """The content of a script or style, as a Content-Security-Policy names it."""
+    digest = hashlib.sha256(content.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def results_id(models: Iterable[str]) -> str:

@@ -1,0 +1,106 @@
+// What the models of the page can do: for the page's own view, and for other programs as `window.refrain`.
+
+const PAGE = JSON.parse(document.getElementById("models").textContent);
+const IDS = new Map(PAGE.chars.map((char, id) => [char, id]));
+const RANGES = { temperature: [0.01, 100], topK: [1, 2 ** 40], topP: [1e-9, 1], seed: [0, Number.MAX_SAFE_INTEGER] };
+const opened = new Map();
+
+/** A model by name. Its weights are read when it is first used. */
+function openModel(name) {
+  const found = PAGE.models.find((model) => model.name === name);
+  if (!found) throw new RangeError(`no model ${name}: choose from ${PAGE.models.map((model) => model.name).join(", ")}`);
+  if (!opened.has(name)) opened.set(name, { config: found.config, weights: readWeights(found.weights, found.shapes) });
+  return opened.get(name);
+}
+
+/** Characters of a text that the vocabulary lacks, with their code points, such as `é (U+00E9)`; "" if it has all. */
+function unknownIn(text) {
+  const unknown = [...new Set(text)].filter((char) => !IDS.has(char));
+  const named = unknown.slice(0, 10).map((char) => {
+    const code = `U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+    return /[\p{C}\p{Z}]/u.test(char) ? code : `${char} (${code})`;
+  });
+  return named.join(", ") + (unknown.length > 10 ? ` and ${unknown.length - 10} more` : "");
+}
+
+/** The ids of a text. Unknown characters become <unk> if `allowUnk` and the vocabulary has it; else an error. */
+function encode(text, allowUnk) {
+  const unknown = allowUnk && PAGE.unk !== null ? "" : unknownIn(text);
+  if (unknown) throw new RangeError(`not in the vocabulary: ${unknown}`);
+  return Array.from(text, (char) => IDS.get(char) ?? PAGE.unk);
+}
+
+/** A text as `corpus.normalize` leaves it (pipeline/text/normalize.py). */
+function normalize(text) {
+  if (PAGE.normalize === "lyrics") return text.replace(/\r\n|\r|\n/g, " ");
+  if (PAGE.normalize === "letters") return text.replace(/Σ/g, "σ").toLowerCase().replace(/[^\p{L}\p{M}]+/gu, " ").trim();
+  return text;
+}
+
+/** A text with symbols for characters that cannot be seen or that reorder others. */
+const shown = (text) => Array.from(text, (char) => PAGE.shown[char] ?? char).join("");
+
+/** A text that a model writes after a prefix. */
+class Writing {
+  constructor({ model, prefix, temperature = 0, topK = null, topP = null, seed = PAGE.form.seed }) {
+    if (!prefix) throw new RangeError("the prefix is empty: a model needs at least one character to continue");
+    const given = { temperature: temperature === 0 ? 1 : temperature, topK: topK ?? 1, topP: topP ?? 1, seed };
+    for (const [name, [low, high]] of Object.entries(RANGES)) {
+      const isKind = Number.isInteger(given[name]) || (typeof given[name] === "number" && !Number.isInteger(low));
+      const isRight = isKind && given[name] >= low && given[name] <= high;
+      if (!isRight) throw new RangeError(`${name}: give a number from ${low} to ${high}`);
+    }
+    const ids = encode(prefix, false);
+    this.stream = new Stream(openModel(model));
+    this.chooser = new Chooser(PAGE.chars.length, { temperature, topK, topP, seed }, PAGE.unk);
+    this.last = ids.pop();
+    for (const id of ids) this.stream.step(id);
+  }
+
+  /** The next `length` characters. */
+  *characters(length) {
+    for (let i = 0; i < length; i++) {
+      this.stream.step(this.last);
+      this.last = this.chooser.choose(this.stream.logits);
+      yield PAGE.chars[this.last];
+    }
+  }
+}
+
+/** For each character of a text after the first: its loss in nats, and the probabilities of all characters there. */
+function* losses(model, text) {
+  const ids = encode(text, true);
+  const stream = new Stream(openModel(model));
+  for (let i = 1; i < ids.length; i++) {
+    stream.step(ids[i - 1]);
+    const logit = stream.logits[ids[i]];
+    yield { nats: softmax(stream.logits) - logit, probabilities: stream.logits };
+  }
+}
+
+/** Call `use` with each value, with pauses in which the browser draws and reacts. */
+async function inSlices(values, use) {
+  let start = performance.now();
+  for (const value of values) {
+    use(value);
+    if (performance.now() - start < 50) continue;
+    await new Promise((resolve) => { setTimeout(resolve); });
+    start = performance.now();
+  }
+}
+
+window.refrain = {
+  /** A promise of the `length` characters that a model writes after `prefix`. */
+  async write({ length = 200, ...settings }) {
+    const text = [];
+    await inSlices(new Writing(settings).characters(length), (char) => text.push(char));
+    return text.join("");
+  },
+
+  /** A promise of the nats of each character of a text after the first, as in reports/losses. */
+  async score({ model, text }) {
+    const found = [];
+    await inSlices(losses(model, text), ({ nats }) => found.push(nats));
+    return found;
+  },
+};
