@@ -21,7 +21,7 @@ export DO_NOT_TRACK = 1
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-doors test-bits test-ui bench bench-gate bench-recipes bench-scaling bench-exercises replicate lint format clean
+.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-doors test-bits test-ui bench bench-gate bench-recipes bench-scaling bench-exercises replicate lint lint-page format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10

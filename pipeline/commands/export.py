@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.artifacts import atomic_file
 from pipeline.errors import RefrainError
 from pipeline.params.load import load_params
+from pipeline.visible import visible
 
 NEEDED = ("onnx", "onnxscript")
 
@@ -36,4 +37,4 @@ def main(model: str, to: str, file: Path) -> None:
     logging.disable(logging.WARNING)  # the exporter warns of packages that it does not need
     with warnings.catch_warnings(action="ignore"), atomic_file(file) as temporary:
         step_program(lm, stored.vocab.chars).save(temporary, external_data=False)
-    print(f"{file}: one time step of {model}: ids and state in, logits and state out")
+    print(f"{visible(str(file))}: one time step of {model}: ids and state in, logits and state out")

@@ -53,8 +53,8 @@ def main(
 
     lm, stored = open_model(model, params)
     if float16:
+        lm.cpu().double()  # not all other devices have float64
         round_weights(lm)
-        lm.double()
     prefixes = [stored.vocab.encode_prefix(text, allow_unk) for text in prefix]
     decoding, seed = Decoding(temperature, top_k, top_p), params.seed if seed is None else seed
     texts = generate(lm, prefixes, length, decoding, seed, stored.vocab.unk_id)

@@ -13,10 +13,10 @@ from pipeline.nn.language_model import CharLM
 def perplexities_in_float16(model: CharLM, texts: Mapping[str, Text]) -> dict[str, float]:
     """The perplexity by text, for texts of two characters or more. It rounds the model's weights in place.
 
-    Empty if weights, and so losses, have become infinite.
+    Empty if float16 has no such numbers.
     """
-    round_weights(model)
     try:
+        round_weights(model)
         return {
             name: six_digits(score(model, text).perplexity) for name, text in texts.items() if len(text) > 1
         }

@@ -8,6 +8,7 @@ from pipeline.params.corpus import HELD_OUT
 from pipeline.params.load import Params
 from pipeline.reporting.samples import escaped, in_words
 from pipeline.reporting.tables import Metrics, Row, splits_of
+from pipeline.visible import visible
 
 INTENDED = (
     "It continues a prefix, character by character, and says how much each character of a text surprises it. "
@@ -35,6 +36,7 @@ def model_card(
     """
     model = params.models[name]
     cell = f"{model.cell} ({model.nonlinearity})" if model.cell == "rnn" else model.cell
+    others = [f"weights of {other}" for other in params.models if other != name]
     recited = {key: in_words(figures) for key, figures in metrics[name].get("recited", {}).items()}
     table = [["", *splits_of(metrics)], ["---"] * (1 + len(splits_of(metrics)))]
     table += [[row.name, *row.perplexities] for row in rows]
@@ -44,10 +46,10 @@ def model_card(
         "Perplexity": [*(f"| {' | '.join(map(escaped, cells))} |" for cells in table), "", INTERVALS],
         "Recited from the training text, on average": _bullets(recited),
         "Parameters": ["```yaml", _yaml(_parameters(name, params)).rstrip(), "```"],
-        "Provenance": _bullets(provenance),
+        "Provenance": _bullets({key: fact for key, fact in provenance.items() if key not in others}),
     }
     lines = [
-        f"# {name}",
+        f"# {escaped(name)}",
         "",
         f"A character-level language model: {cell}, {model.num_layers} layer(s), {model.hidden_size} units.",
     ]
@@ -98,4 +100,4 @@ def _yaml(values: dict[str, Any]) -> str:
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(values, stream)
-    return stream.getvalue()
+    return visible(stream.getvalue(), keep_lines=True)

@@ -1,5 +1,6 @@
 """Learning curves of all models in one chart: SVG that needs no scripts and no network."""
 
+import re
 from pathlib import Path
 
 import altair as alt
@@ -26,7 +27,7 @@ def read_curves(folder: Path, models: list[str]) -> pd.DataFrame:
 def learning_curves(curves: pd.DataFrame, models: list[str]) -> str:
     """Perplexity by step on a logarithmic axis, as SVG: one colour per model, dashes for validation.
 
-    Each value is also an invisible point with a label in words.
+    Each value is also an invisible point with a label in words, which browsers show where one points at it.
     """
     columns = curves[["step", "perplexity", "model", "split"]]
     words = [
@@ -42,7 +43,8 @@ def learning_curves(curves: pd.DataFrame, models: list[str]) -> str:
         strokeDash=alt.StrokeDash("split:N", sort=["train", "valid"], title="split"),
     )
     points = chart.mark_point(filled=True, color="#000", size=300, opacity=0).encode(description="words:N")
-    return to_svg((lines + points).properties(width=620, height=300))
+    svg = to_svg((lines + points).properties(width=620, height=300))
+    return re.sub(r'(<path aria-label="([^"]*)"[^>]*="point"[^>]*)/>', r"\1><title>\2</title></path>", svg)
 
 
 def to_svg(chart: alt.TopLevelMixin) -> str:

@@ -16,8 +16,6 @@ from pipeline.visible import JOINERS, visible
 
 SHOWN_CHARACTERS = 400
 
-UNKNOWN = "\ufffd"
-
 STEPS = 6
 """Steps of the scale, from certainty to a blind guess. One more step is for what costs more than that."""
 
@@ -39,11 +37,11 @@ class Character:
 class HeldOutText:
     """The start of the split ``split`` as each model reads it. ``edges`` are the steps' ends, in nats.
 
-    ``text`` is the text itself, in which :data:`UNKNOWN` stands for unknown characters.
+    ``ids`` are its characters.
     """
 
     split: str
-    text: str
+    ids: list[int]
     edges: list[float]
     by_model: dict[str, list[Character]]
 
@@ -60,8 +58,7 @@ def held_out_text(models: Iterable[str], stored: VocabFile) -> HeldOutText | Non
             ids = text[:SHOWN_CHARACTERS].tolist()
             plain = [Character(shown(stored.vocab.chars[i]), i == stored.vocab.unk_id) for i in ids]
             by_model = {model: with_losses(plain, losses_on(model, split, text), edges) for model in models}
-            characters = (UNKNOWN if i == stored.vocab.unk_id else stored.vocab.chars[i] for i in ids)
-            return HeldOutText(split, "".join(characters), edges, by_model)
+            return HeldOutText(split, ids, edges, by_model)
     return None
 
 

@@ -26,7 +26,7 @@ def main() -> None:
     from pipeline.evaluation.recitation import HELD_OUT_TEXT
     from pipeline.reporting.cards import model_card
     from pipeline.reporting.charts import learning_curves, read_curves
-    from pipeline.reporting.held_out import held_out_text, scale
+    from pipeline.reporting.held_out import held_out_text
     from pipeline.reporting.page import (
         Page,
         render,
@@ -45,7 +45,7 @@ def main() -> None:
     )
 
     stored, metrics = read_vocab(artifacts.VOCAB), collect_metrics(models)
-    edges = scale(len(stored.vocab))
+    held_out = held_out_text(models, stored)
     samples = [row for name in models for row in read_lines(artifacts.samples_path(name))]
     of_held_out = metrics.get(HELD_OUT_TEXT, {}).get("recited")
     curves = learning_curves(read_curves(artifacts.TRAIN_REPORTS, models), models)
@@ -56,7 +56,10 @@ def main() -> None:
     artifacts.write_text(artifacts.SAMPLES_MD, samples_markdown(samples, of_held_out))
     artifacts.write_text(artifacts.CURVES, curves)
     rows, about_text = perplexity_rows(metrics), text_facts(params, stored)
-    provenance, embedded = provenance_facts(params), embedded_models(params, stored.vocab, edges)
+    provenance, embedded = (
+        provenance_facts(params),
+        embedded_models(params, stored.vocab, stored.sha256, held_out),
+    )
     for name in models:
         card = model_card(name, params, embedded.language, metrics, rows, about_text, provenance)
         artifacts.write_text(artifacts.card_path(name), card)
@@ -66,7 +69,7 @@ def main() -> None:
         models=models,
         curves_svg=curves,
         embedded=embedded,
-        held_out=held_out_text(models, stored),
+        held_out=held_out,
         samples=samples_side_by_side(samples),
         about_recitation=about_recitation(of_held_out),
         text_facts=about_text,

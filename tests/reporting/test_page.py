@@ -17,7 +17,7 @@ SCHEMES = ("light", "dark")
 
 HELD_OUT = HeldOutText(
     "valid",
-    "分\ufffd\n",
+    [1, 0, 2],
     [1.0, 2.0],
     {
         "rnn": [

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 from collections.abc import Iterator
 from contextlib import chdir
 from dataclasses import dataclass, replace
@@ -78,7 +79,7 @@ class Opened:
 
     def written(self) -> list[str]:
         """The texts on the page, once they are complete."""
-        WebDriverWait(self.browser, 20).until(lambda _: self.find("#stop").get_attribute("disabled"))
+        WebDriverWait(self.browser, 20).until(lambda _: self.find("#hold").text == "Go on")
         return [
             str(p.get_property("textContent"))
             for p in self.browser.find_elements(By.CSS_SELECTOR, "#written p")
@@ -111,8 +112,10 @@ def write_page(folder: Path, params: Params, **changes: Any) -> dict[str, CharLM
         save_model(artifacts.model_path(name), model, model.weights(), "")
         figures = {"splits": {"valid": {"perplexity": 2.0}}, "float16": {"valid": 2.0001}}
         artifacts.write_json(artifacts.evaluation_path(name), figures)
-    embedded = embedded_models(params, VOCAB, scale(len(VOCAB)))
-    held_out = replace(HELD_OUT, by_model=dict.fromkeys(params.models, HELD_OUT.by_model["rnn"]))
+    ids = [1, 0, len(VOCAB) - 1]
+    by_model = dict.fromkeys(params.models, HELD_OUT.by_model["rnn"])
+    held_out = replace(HELD_OUT, ids=ids, edges=scale(len(VOCAB)), by_model=by_model)
+    embedded = embedded_models(params, VOCAB, "", held_out)
     page = replace(PAGE, models=list(params.models), embedded=embedded, held_out=held_out, **changes)
     (folder / "index.html").write_text(render(page), encoding="utf-8")
     for model in models.values():
@@ -130,6 +133,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
         opened = Opened(browser, (folder / "index.html").as_uri(), models)
         opened.open()
         yield opened
+
+
+def generate_ids(model: CharLM, ids: list[int], length: int) -> list[int]:
+    return generate(model, [ids], length, Decoding(), 3, VOCAB.unk_id)[0]
 
 
 def in_python(model: CharLM, prefix: str, length: int, decoding: Decoding, seed: int = 3) -> str:
@@ -180,11 +187,19 @@ def test_losses_are_those_of_python(page: Opened, name: str) -> None:
     [
         ({"model": "gpt", "prefix": "a"}, "no model gpt: choose from rnn_tanh, rnn_relu, gru"),
         ({"model": "gru", "prefix": ""}, "the prefix is empty"),
-        ({"model": "gru", "prefix": "aXY\u202d"}, "not in the vocabulary: X (U+0058), Y (U+0059), U+202D"),
-        ({"model": "gru", "prefix": "a", "temperature": -1}, "temperature: give a number from 0.01 to 100"),
+        (
+            {"model": "gru", "prefix": "aXY\u202d"},
+            "not in the vocabulary: \u2068X\u2069 (U+0058), \u2068Y\u2069 (U+0059), U+202D",
+        ),
+        (
+            {"model": "gru", "prefix": "a", "temperature": -1},
+            "temperature: give a number from 0.01 to 100, or 0",
+        ),
+        ({"model": "gru", "prefix": "a", "length": 0}, "length: give a number from 1"),
+        ({"model": "gru", "prefix": "a", "length": 1.5}, "length: give a number from 1"),
         ({"model": "gru", "prefix": "a", "topK": 1.5}, "topK: give a number from 1"),
         ({"model": "gru", "prefix": "a", "topP": 2}, "topP: give a number from"),
-        ({"model": "gru", "prefix": "a", "seed": "x"}, "seed: give a number from 0"),
+        ({"model": "gru", "prefix": "a", "seed": "x"}, "seed: give a whole number from 0"),
     ],
 )
 def test_wrong_settings_are_errors(page: Opened, settings: dict[str, Any], message: str) -> None:
@@ -210,12 +225,78 @@ def test_a_link_shows_the_same_text(page: Opened) -> None:
     assert page.written()[0].startswith("c")
 
 
+def test_a_link_holds_what_was_cleared_and_what_is_between_the_steps(page: Opened) -> None:
+    page.open("#model=gru&beside=&prefix=ab&temperature=0.73&top_p=&seed=9223372036854775807&length=30")
+    first = page.written()
+    assert len(first) == 1
+    assert "temperature=0.73" in page.browser.current_url
+    assert "top_p=&" in page.browser.current_url
+    drawn = in_python(page.models["gru"], "ab", 30, Decoding(0.73), 9223372036854775807)
+    assert first == ["ab" + drawn.replace("\u202e", "<U+202E>").replace("\u0000", "␀")]
+    page.open(page.browser.current_url.removeprefix(page.address))
+    assert page.written() == first
+
+
+def test_a_link_to_a_model_that_is_not_there_says_so(page: Opened) -> None:
+    page.open("#model=gpt&prefix=a")
+    assert page.find("#problem").text == "the address names a model that cannot write here: gpt"
+    assert page.written() == []
+
+
+def test_enter_that_confirms_what_an_input_method_suggests_writes_nothing(page: Opened) -> None:
+    page.open("#model=gru&beside=&prefix=a&temperature=0&length=5")
+    before = page.written()
+    page.find("[name=prefix]").send_keys("b")
+    event = "new KeyboardEvent('keydown', {key: 'Enter', isComposing: true, cancelable: true})"
+    assert page.browser.execute_script(
+        f"return arguments[0].dispatchEvent({event})", page.find("[name=prefix]")
+    )
+    assert page.written() == before
+
+
+def test_prefixes_with_unknown_characters_are_read_if_params_yaml_allows_them(tmp_path: Path) -> None:
+    generate = {"prefixes": ["aX\u202d"], "length": 20, "allow_unk": True, "decoding": [{"temperature": 0}]}
+    with chdir(tmp_path):
+        models = write_page(tmp_path, parameters(generate=generate, models={"gru": {"cell": "gru"}}))
+    ids = VOCAB.encode_prefix("aX\u202d", allow_unk=True)
+    expected = VOCAB.decode(generate_ids(models["gru"], ids, 20))
+    with chromium(tmp_path / "profile") as browser:
+        page = Opened(browser, (tmp_path / "index.html").as_uri(), models)
+        page.open()
+        visible = expected.replace("\u202e", "<U+202E>").replace("\u0000", "␀")
+        assert page.written() == [f"aX<U+202D>{visible}"]
+
+
+def test_a_vocabulary_without_unk_names_what_it_cannot_read(tmp_path: Path) -> None:
+    vocab = Vocab(tuple("ab \n"), (1, 1, 1, 1))
+    corpus = {"path": "x", "normalize": "letters"}
+    params = parameters(corpus=corpus, models={"gru": {"cell": "gru"}}, generate={"prefixes": ["a"]})
+    with chdir(tmp_path), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.reporting.test_writing.VOCAB", vocab)
+        write_page(tmp_path, params)
+    with chromium(tmp_path / "profile") as browser:
+        page = Opened(browser, (tmp_path / "index.html").as_uri(), {})
+        page.open()
+        for text, expected in (
+            ("a C", "not in the vocabulary: \u2068c\u2069 (U+0063)"),
+            ("A", "give two characters or more: the first has no loss"),
+            (" A, B!", "gru: perplexity "),  # read as "a b"
+        ):
+            page.browser.execute_script("arguments[0].value = arguments[1]", page.find("#text"), text)
+            page.find("#reader button").click()
+            WebDriverWait(browser, 10).until(
+                lambda _, e=expected: page.find("#read-status").text.startswith(e)
+            )
+        assert len(browser.find_elements(By.CSS_SELECTOR, '[data-model="gru"] label')) == 2
+
+
 def test_unknown_characters_are_named_while_they_are_typed(page: Opened) -> None:
     page.open("#model=gru&beside=&prefix=a&length=5")
     before = page.written()
     prefix = page.find("[name=prefix]")
     prefix.send_keys("Zü")
-    assert page.find("#problem").text == "not in the vocabulary: Z (U+005A), ü (U+00FC)"
+    problem = page.find("#problem").text.replace("\u2068", "").replace("\u2069", "")
+    assert problem == "not in the vocabulary: Z (U+005A), ü (U+00FC)"
     assert prefix.get_attribute("aria-invalid") == "true"
     prefix.send_keys(Keys.ENTER)
     assert page.written() == before
@@ -235,14 +316,14 @@ def test_stop_and_go_on(tmp_path: Path) -> None:
         WebDriverWait(browser, 10).until(
             lambda _: len(page.find("#written p").get_property("textContent")) > 200
         )
-        page.find("#stop").click()
+        page.find("#hold").click()
         stopped = page.written()
         assert page.written() == stopped
         expected = "a" + in_python(models["gru"], "a", 9000, Decoding())
         shown = expected.replace("\u202e", "<U+202E>").replace("\u0000", "␀")
         assert shown.startswith(stopped[0])
         assert 200 < len(stopped[0]) < len(shown)
-        page.find("#go-on").click()
+        page.find("#hold").click()
         longer = page.written()
         assert shown.startswith(longer[0][: len(shown)])
         assert len(longer[0]) > len(stopped[0])
@@ -303,8 +384,10 @@ def test_what_does_not_fit_is_left_out_with_its_reason(tmp_path: Path) -> None:
         browser.get((tmp_path / "index.html").as_uri())
         text = browser.find_element(By.TAG_NAME, "body").text
         options = [option.text for option in browser.find_elements(By.CSS_SELECTOR, "[name=model] option")]
-    assert options == ["rnn_tanh", "rnn_relu"]
-    assert "gru cannot write here: its weights would take" in text
+    assert options == ["rnn_relu", "tied"], "the smallest, in the order of params.yaml"
+    assert re.search(
+        r"gru cannot write here: its weights take 0\.0 MB, and 0\.0 MB of report\.embed_megabytes", text
+    )
 
 
 HOSTILE = [
@@ -344,7 +427,12 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         # Whatever came into the page as markup still could not do anything.
         browser.execute_script("document.body.insertAdjacentHTML('beforeend', arguments[0])", HOSTILE[1][2:])
         browser.execute_script("location.hash = '#prefix=' + encodeURIComponent(arguments[0])", HOSTILE[1])
-        assert browser.execute_async_script("setTimeout(arguments[0], 500, window.hacked)") is None
+        script = "const done = arguments[0]; setTimeout(() => done(window.hacked ?? 'no'), 500)"
+        assert browser.execute_async_script(script) == "no"
+        values = browser.execute_script(
+            "return [...document.querySelectorAll('textarea')].map((area) => area.value)"
+        )
+        assert values[0] == HOSTILE[1]
         assert "Failed to fetch" in browser.execute_async_script(
             "fetch('data:,x').then(arguments[0], (error) => arguments[0](String(error)))"
         )

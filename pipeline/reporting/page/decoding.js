@@ -28,7 +28,7 @@ function sha256(text) {
 
 /** What `torch.rand` draws from pipeline.seeds.generator(seed, "sample", 0): MT19937 (Matsumoto & Nishimura, 1998). */
 function* uniforms(seed) {
-  const digest = sha256(`(${seed}, 'sample', 0)`);
+  const digest = sha256(`(${BigInt(seed)}, 'sample', 0)`);
   const words = new Int32Array(624);
   words[0] = (digest[0] << 31) | (digest[1] >>> 1);
   for (let i = 1; i < 624; i++) words[i] = Math.imul(1812433253, words[i - 1] ^ (words[i - 1] >>> 30)) + i;

@@ -5,19 +5,18 @@ import json
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from markupsafe import Markup
 
 from pipeline import artifacts
-from pipeline.errors import RefrainError, first_line
+from pipeline.nn.weights import describe_model, load_model
 from pipeline.params.load import Params
-from pipeline.reporting.held_out import shown
+from pipeline.reporting.held_out import HeldOutText, shown
 from pipeline.reporting.tables import read_json
-from pipeline.tensors import read_metadata, read_tensors
 from pipeline.text.vocab import Vocab
 from pipeline.visible import visible
 
@@ -39,55 +38,66 @@ class Embedded:
     notes: Sequence[str]
 
 
-def embedded_models(params: Params, vocab: Vocab, edges: Sequence[float]) -> Embedded:
-    """The models of ``params.yaml``, in turn, while there is room for them (``report.embed_megabytes``).
+def embedded_models(
+    params: Params, vocab: Vocab, vocab_sha256: str, held_out: HeldOutText | None
+) -> Embedded:
+    """The models of ``params.yaml``, the smallest first, while ``report.embed_megabytes`` have room for them.
 
-    ``edges`` are those of the colours' scale. Raises :class:`RefrainError` if a model is missing or damaged.
+    ``vocab_sha256`` is the digest of the vocabulary's file. Raises :class:`RefrainError` if a model is
+    missing or damaged, or belongs to another vocabulary.
     """
-    packed, notes, room = [], [], params.report.embed_megabytes * 1e6
-    for name in params.models:
-        path = artifacts.model_path(name)
-        weights_bytes = path.stat().st_size * 2 / 3  # four bytes become two, and three bytes four letters
+    packed: dict[str, dict[str, Any]] = {}
+    notes, room = [], params.report.embed_megabytes * 1e6
+    for name in sorted(params.models, key=lambda name: (_file_bytes(name), name)):
         if params.models[name].cell not in CELLS:
             notes.append(f"{name} cannot write here: the page does not have its cell.")
-        elif weights_bytes > room:
+            continue
+        model = packed_model(name, vocab_sha256)
+        size = len(model["weights"]) if model else 0
+        if not model:
+            notes.append(f"{name} cannot write here: some of its weights are too large for float16.")
+        elif size > room:
             notes.append(
-                f"{name} cannot write here: its weights would take {weights_bytes / 1e6:,.1f} MB, and "
+                f"{name} cannot write here: its weights take {size / 1e6:,.1f} MB, and "
                 f"{room / 1e6:,.1f} MB of report.embed_megabytes are left."
             )
-        elif (model := packed_model(name, path)) is None:
-            notes.append(f"{name} cannot write here: some of its weights are too large for float16.")
         else:
-            room -= weights_bytes
-            packed.append(model)
+            room -= size
+            packed[name] = model
             notes.append(cost_of_rounding(name))
-    names = [str(model["name"]) for model in packed]
-    form = first_settings(params, names)
-    content = {**about_text(params, vocab), "edges": edges, "form": form, "models": packed}
+    models = [name for name in params.models if name in packed]
+    content = {
+        **about_text(params, vocab),
+        "edges": held_out.edges if held_out else [],
+        "held_out": held_out.ids if held_out else [],
+        "form": first_settings(params, models),
+        "models": [packed[name] for name in models],
+    }
     # Neither a browser nor a reader of the file sees markup or hidden characters in it.
     script = json.dumps(content, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
-    return Embedded(Markup(script), names, content["language"], notes)
+    return Embedded(Markup(script), models, content["language"], notes)
 
 
-def packed_model(name: str, path: Path) -> dict[str, Any] | None:
+def _file_bytes(name: str) -> int:
+    path = artifacts.model_path(name)
+    describe_model(path)  # says what to do if it is missing
+    return path.stat().st_size
+
+
+def packed_model(name: str, vocab_sha256: str) -> dict[str, Any] | None:
     """A model's configuration, and its weights as float16, little-endian, in base64.
 
-    None if float16 has no such numbers. Raises :class:`RefrainError` if the file is damaged.
+    None if float16 has no such numbers. Raises :class:`RefrainError` if the file is missing or damaged.
     """
-    try:
-        config, weights = read_metadata(path)["config"], read_tensors(path)
-    except (KeyError, ValueError, OSError, RuntimeError) as error:
-        raise RefrainError(f"{path} is damaged ({first_line(error)}): run `dvc checkout`") from None
-    rounded = {key: weight.numpy().astype("<f2") for key, weight in weights.items()}
+    model = load_model(artifacts.model_path(name), vocab_sha256, torch.device("cpu"))
+    rounded = {key: weight.numpy().astype("<f2") for key, weight in model.weights().items()}
     if not all(np.isfinite(weight).all() for weight in rounded.values()):
         return None
-    cell = f"rnn_{config['nonlinearity']}" if config["cell"] == "rnn" else config["cell"]
-    content = b"".join(weight.tobytes() for weight in rounded.values())
     return {
         "name": name,
-        "config": {**config, "cell": cell},
+        "config": {**asdict(model.config), "cell": model.config.cell_name},
         "shapes": [[key, weight.shape] for key, weight in rounded.items()],
-        "weights": base64.b64encode(content).decode(),
+        "weights": base64.b64encode(b"".join(weight.tobytes() for weight in rounded.values())).decode(),
     }
 
 
@@ -96,7 +106,7 @@ def cost_of_rounding(name: str) -> str:
     evaluated = read_json(artifacts.evaluation_path(name))
     changes = [
         f"by {perplexity / evaluated['splits'][split]['perplexity'] - 1:+.3%} on {split}"
-        for split, perplexity in evaluated["float16"].items()
+        for split, perplexity in evaluated.get("float16", {}).items()
     ]
     if not changes:
         return f"The weights of {name} are rounded to float16 here."
@@ -107,7 +117,8 @@ def cost_of_rounding(name: str) -> str:
 def first_settings(params: Params, models: Sequence[str]) -> dict[str, Any]:
     """What the page's form shows first: two models, and the first prefix and decoding of ``params.yaml``."""
     generate, shown_first = params.generate, dict(zip(("model", "beside"), models, strict=False))
-    settings = {"prefix": generate.prefixes[0], "length": generate.length, "seed": params.seed}
+    # A string: JavaScript's numbers would round a large seed.
+    settings = {"prefix": generate.prefixes[0], "length": generate.length, "seed": str(params.seed)}
     decoding = {key: value for key, value in generate.decoding[0].model_dump().items() if value is not None}
     return {**shown_first, **settings, **decoding}
 
@@ -119,8 +130,9 @@ def about_text(params: Params, vocab: Vocab) -> dict[str, Any]:
     return {
         "chars": vocab.chars,
         "unk": vocab.unk_id,
-        "shown": {char: symbol for char, symbol in in_text.items() if symbol != char},
-        "alone": {char: symbol for char, symbol in alone.items() if symbol != char},
+        "visible": {char: symbol for char, symbol in in_text.items() if symbol != char},
+        "shown": {char: symbol for char, symbol in alone.items() if symbol != char},
+        "allow_unk": params.generate.allow_unk,
         "normalize": params.corpus.normalize,
         "language": language_of(vocab),
     }

@@ -2,7 +2,7 @@
 
 const PAGE = JSON.parse(document.getElementById("models").textContent);
 const IDS = new Map(PAGE.chars.map((char, id) => [char, id]));
-const RANGES = { temperature: [0.01, 100], topK: [1, 2 ** 40], topP: [1e-9, 1], seed: [0, Number.MAX_SAFE_INTEGER] };
+const RANGES = { temperature: [0.01, 100, 0], topK: [1, 2 ** 40, 1], topP: [1e-9, 1, 0], length: [1, 2 ** 40, 1] };
 const opened = new Map();
 
 /** A model by name. Its weights are read when it is first used. */
@@ -13,13 +13,17 @@ function openModel(name) {
   return opened.get(name);
 }
 
+const codeOf = (char) => `U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+const isHidden = (char) => /[\p{C}\p{Zl}\p{Zp}]/u.test(char) && char !== "\n";
+
+/** A text with symbols for characters that cannot be seen or that reorder others. */
+const visible = (text) =>
+  Array.from(text, (char) => PAGE.visible[char] ?? (isHidden(char) && !IDS.has(char) ? `<${codeOf(char)}>` : char)).join("");
+
 /** Characters of a text that the vocabulary lacks, with their code points, such as `é (U+00E9)`; "" if it has all. */
 function unknownIn(text) {
   const unknown = [...new Set(text)].filter((char) => !IDS.has(char));
-  const named = unknown.slice(0, 10).map((char) => {
-    const code = `U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
-    return /[\p{C}\p{Z}]/u.test(char) ? code : `${char} (${code})`;
-  });
+  const named = unknown.slice(0, 10).map((char) => (/[\p{C}\p{Z}]/u.test(char) ? codeOf(char) : `\u2068${char}\u2069 (${codeOf(char)})`));
   return named.join(", ") + (unknown.length > 10 ? ` and ${unknown.length - 10} more` : "");
 }
 
@@ -37,39 +41,35 @@ function normalize(text) {
   return text;
 }
 
-/** A text with symbols for characters that cannot be seen or that reorder others. */
-const shown = (text) => Array.from(text, (char) => PAGE.shown[char] ?? char).join("");
-
-/** A text that a model writes after a prefix. */
+/** A text that a model writes after a prefix, `length` characters at a time. */
 class Writing {
-  constructor({ model, prefix, temperature = 0, topK = null, topP = null, seed = PAGE.form.seed }) {
+  constructor({ model, prefix, length = 200, temperature = 0, topK = null, topP = null, seed = PAGE.form.seed }) {
     if (!prefix) throw new RangeError("the prefix is empty: a model needs at least one character to continue");
-    const given = { temperature: temperature === 0 ? 1 : temperature, topK: topK ?? 1, topP: topP ?? 1, seed };
-    for (const [name, [low, high]] of Object.entries(RANGES)) {
-      const isKind = Number.isInteger(given[name]) || (typeof given[name] === "number" && !Number.isInteger(low));
-      const isRight = isKind && given[name] >= low && given[name] <= high;
-      if (!isRight) throw new RangeError(`${name}: give a number from ${low} to ${high}`);
+    const given = { temperature: temperature === 0 ? 1 : temperature, topK: topK ?? 1, topP: topP ?? 1, length };
+    for (const [name, [low, high, step]] of Object.entries(RANGES)) {
+      const isRight = typeof given[name] === "number" && given[name] >= low && given[name] <= high && !(given[name] % step);
+      if (!isRight) throw new RangeError(`${name}: give a number from ${low} to ${high}${name === "temperature" ? ", or 0" : ""}`);
     }
-    const ids = encode(prefix, false);
+    if (!/^\d{1,30}$/.test(seed)) throw new RangeError("seed: give a whole number from 0");
+    this.unread = encode(String(prefix), PAGE.allow_unk);
+    this.length = length;
     this.stream = new Stream(openModel(model));
     this.chooser = new Chooser(PAGE.chars.length, { temperature, topK, topP, seed }, PAGE.unk);
-    this.last = ids.pop();
-    for (const id of ids) this.stream.step(id);
   }
 
-  /** The next `length` characters. */
-  *characters(length) {
-    for (let i = 0; i < length; i++) {
-      this.stream.step(this.last);
-      this.last = this.chooser.choose(this.stream.logits);
-      yield PAGE.chars[this.last];
+  /** The next characters; at first, "" for each character of the prefix that is read. Another call goes on. */
+  *characters() {
+    for (; this.unread.length > 1; yield "") this.stream.step(this.unread.shift());
+    for (let i = 0; i < this.length; i++) {
+      this.stream.step(this.unread[0]);
+      this.unread[0] = this.chooser.choose(this.stream.logits);
+      yield PAGE.chars[this.unread[0]];
     }
   }
 }
 
-/** For each character of a text after the first: its loss in nats, and the probabilities of all characters there. */
-function* losses(model, text) {
-  const ids = encode(text, true);
+/** For each id of a text after the first: its loss in nats, and the probabilities of all characters there. */
+function* losses(model, ids) {
   const stream = new Stream(openModel(model));
   for (let i = 1; i < ids.length; i++) {
     stream.step(ids[i - 1]);
@@ -91,16 +91,16 @@ async function inSlices(values, use) {
 
 window.refrain = {
   /** A promise of the `length` characters that a model writes after `prefix`. */
-  async write({ length = 200, ...settings }) {
+  async write(settings) {
     const text = [];
-    await inSlices(new Writing(settings).characters(length), (char) => text.push(char));
+    await inSlices(new Writing(settings).characters(), (char) => text.push(char));
     return text.join("");
   },
 
-  /** A promise of the nats of each character of a text after the first, as in reports/losses. */
+  /** A promise of the nats of each character of a text after the first. */
   async score({ model, text }) {
     const found = [];
-    await inSlices(losses(model, text), ({ nats }) => found.push(nats));
+    await inSlices(losses(model, encode(text, true)), ({ nats }) => found.push(nats));
     return found;
   },
 };

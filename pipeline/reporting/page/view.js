@@ -1,4 +1,4 @@
-// The parts of the page that react: the form, what the models write and read, the chart.
+// The parts of the page that react: the form, and what the models write and read.
 
 const find = (selector) => document.querySelector(selector);
 
@@ -15,56 +15,67 @@ const fields = [...(form?.elements ?? [])].filter((field) => field.name);
 let written = [];
 let run = 0; // what began under an earlier number stops
 const value = (name) => form.elements.namedItem(name).value;
-const number = (name) => (value(name) === "" ? null : Number(value(name)));
+const number = (name, otherwise) => (value(name) === "" ? otherwise : Number(value(name)));
 
-function readAddress() {
+/** Fill the form from the address. What it does not name is as params.yaml has it. Then write. */
+function openAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   for (const field of fields) field.value = given.get(field.name) ?? PAGE.form[field.name] ?? "";
-  showState();
+  const missing = ["model", "beside"].filter((name) => given.get(name) && given.get(name) !== value(name));
+  if (missing.length) showProblem(`the address names a model that cannot write here: ${given.get(missing[0])}`);
+  else begin();
 }
 
-/** Show the temperature and what is wrong: unknown characters are named while they are typed. */
-function showState(problem = "") {
-  const unknown = unknownIn(value("prefix"));
-  find("#problem").textContent = problem || (unknown && `not in the vocabulary: ${unknown}`);
+/** Show what is wrong. Unknown characters are named while they are typed. */
+function showProblem(problem = "") {
+  const unknown = PAGE.allow_unk ? "" : unknownIn(value("prefix"));
+  const text = problem || (unknown && `not in the vocabulary: ${unknown}`);
+  if (find("#problem").textContent !== text) find("#problem").textContent = text;
   form.elements.prefix.setAttribute("aria-invalid", String(unknown !== "" || value("prefix") === ""));
-  find("#chosen-temperature").textContent = value("temperature");
 }
 
 function begin() {
-  const prefix = value("prefix");
-  const decoding = { temperature: number("temperature"), topK: number("top_k"), topP: number("top_p") };
   const names = [...new Set([value("model"), value("beside")])].filter(Boolean);
+  const decoding = { temperature: number("temperature", 0), topK: number("top_k", null), topP: number("top_p", null) };
+  const settings = { prefix: value("prefix"), length: number("length", 200), seed: value("seed") || "0", ...decoding };
+  stop();
   try {
-    const settings = { prefix, ...decoding, seed: number("seed") ?? PAGE.form.seed };
-    written = names.map((name) => ({ name, content: prefix, writing: new Writing({ model: name, ...settings }) }));
+    written = names.map((model) => ({ model, content: settings.prefix, writing: new Writing({ model, ...settings }) }));
   } catch (error) {
-    return showState(error.message);
+    return showProblem(error.message);
   }
+  showProblem();
   find("#written").replaceChildren(...written.map(figureOf));
-  const given = fields.filter((field) => field.value).map((field) => [field.name, field.value]);
-  history.replaceState(null, "", `#${new URLSearchParams(given)}`);
+  history.replaceState(null, "", `#${new URLSearchParams(fields.map((field) => [field.name, field.value]))}`);
   return goOn();
 }
 
 /** The place in which the text of a model appears. */
 function figureOf(one) {
-  one.text = element("p", { className: "sample", lang: PAGE.language, dir: "auto" }, element("b", {}, shown(one.content)));
-  const copy = element("button", { type: "button", textContent: `Copy ${one.name}`, onclick: () => copyText(one) });
-  return element("figure", {}, element("figcaption", {}, one.name, copy), one.text);
+  const prefix = element("b", {}, visible(one.content));
+  one.text = element("p", { className: "sample", lang: PAGE.language, dir: "auto" }, prefix);
+  const copy = element("button", { type: "button", textContent: `Copy ${one.model}`, onclick: () => copyText(one) });
+  return element("figure", {}, element("figcaption", {}, one.model, copy), one.text);
 }
 
-/** All texts go on by the chosen length, in two seconds, or at once for people who avoid motion. */
+/** All texts go on by their length: in two seconds, or slower if the models are, or faster where motion disturbs. */
 async function goOn() {
   const own = ++run;
-  const length = Math.min(number("length") ?? 200, 10000);
-  const share = matchMedia("(prefers-reduced-motion: reduce)").matches ? length : Math.ceil(length / 120);
-  showBusy(true);
-  for (let left = length; left > 0 && own === run; left -= share) {
-    for (const one of written) {
-      const added = [...one.writing.characters(Math.min(share, left))].join("");
-      one.content += added;
-      one.text.append(shown(added));
+  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const texts = written.map((one) => ({ one, next: one.writing.characters(), isDone: false }));
+  find("#hold").textContent = "Stop";
+  while (own === run && texts.some((text) => !text.isDone)) {
+    for (const text of texts) {
+      const share = isCalm ? Infinity : text.one.writing.length / 120;
+      const until = performance.now() + 8;
+      let added = "";
+      while (!text.isDone && added.length < share && performance.now() < until) {
+        const { done, value: char = "" } = text.next.next();
+        text.isDone = done;
+        added += char;
+      }
+      text.one.content += added;
+      text.one.text.append(visible(added));
     }
     await new Promise(requestAnimationFrame);
   }
@@ -73,102 +84,91 @@ async function goOn() {
 
 function stop() {
   run++;
-  showBusy(false);
-  find("#status").textContent = written.map((one) => `${one.name}: ${[...one.content].length} characters`).join(", ");
+  find("#hold").textContent = "Go on";
+  find("#status").textContent = written.map((one) => `${one.model}: ${[...one.content].length} characters`).join(", ");
 }
 
-function showBusy(busy) {
-  find("#stop").disabled = !busy;
-  find("#go-on").disabled = busy || !written.length;
-}
-
-/** Select a text, and copy it where the browser lets pages copy. */
-async function copyText({ name, content, text }) {
+/** Copy a text, or select it where the browser does not let pages copy. */
+async function copyText({ model, content, text }) {
   getSelection().selectAllChildren(text);
-  await navigator.clipboard.writeText(content);
-  find("#status").textContent = `copied the text of ${name}`;
+  const copied = navigator.clipboard?.writeText(content).then(() => true, () => false);
+  find("#status").textContent = (await copied) ? `copied the text of ${model}` : "selected: press Ctrl and C to copy";
 }
 
 // Read: a text in the colours of its losses, as the page shows the held-out text without a script.
-const percentage = (share) => share.toLocaleString("en", { style: "percent", maximumSignificantDigits: 2 });
+const textarea = find("#text");
+let reading = Promise.resolve();
+const PERCENT = new Intl.NumberFormat("en", { style: "percent", maximumSignificantDigits: 2 });
+const percentage = (share) => (share < 1e-4 ? "less than 0.01%" : PERCENT.format(share));
 
 /** The five likeliest characters with their probabilities, in words. */
 function fiveLikeliest(probabilities) {
   const least = probabilities.slice().sort().at(-5) ?? 0;
-  const ids = [...PAGE.chars.keys()].filter((id) => probabilities[id] >= least);
+  const ids = [...probabilities.keys()].filter((id) => probabilities[id] >= least);
   ids.sort((one, other) => probabilities[other] - probabilities[one]);
-  return ids.slice(0, 5).map((id) => `“${alone(PAGE.chars[id])}” ${percentage(probabilities[id])}`).join(", ");
+  return ids.slice(0, 5).map((id) => `\u2068${shown(id)}\u2069 ${percentage(probabilities[id])}`).join(", ");
 }
 
+const shown = (id) => PAGE.shown[PAGE.chars[id]] ?? PAGE.chars[id];
+
 /** A character in the colour of its loss. Each group of radio buttons is one stop of the Tab key. */
-function coloured(char, { nats, probabilities }, group) {
-  const step = PAGE.edges.filter((edge) => edge < nats).length;
-  const label = element("label", { className: `step${step}${IDS.has(char) ? "" : " unk"}` });
+function coloured(id, { nats, probabilities }, name) {
+  const step = PAGE.edges.filter((edge) => !(edge >= nats)).length;
+  const label = element("label", { className: `step${step}${id === PAGE.unk ? " unk" : ""}` });
   const loss = `${Math.abs(nats).toFixed(2)} nats, ${percentage(Math.exp(-nats))}`;
   label.dataset.loss = `${loss}; likeliest: ${fiveLikeliest(probabilities)}`;
-  label.append(element("input", { type: "radio", name: group }), alone(char) + (char === "\n" ? "\n" : ""));
+  label.append(element("input", { type: "radio", name }), shown(id) + (PAGE.chars[id] === "\n" ? "\n" : ""));
   return label;
 }
 
-const alone = (char) => (IDS.has(char) ? PAGE.alone[char] ?? char : "<unk>");
-
-async function read() {
-  const characters = [...normalize(find("#text").value)];
+/** All embedded models read characters by their ids. Returns what they found, in words. */
+async function read(ids) {
+  if (ids.length < 2) return "give two characters or more: the first has no loss";
   const results = [];
-  find("#reader button").disabled = true;
-  try {
-    for (const { name } of PAGE.models) {
-      const labels = characters.slice(0, 1).map(alone);
-      let sum = 0;
-      await inSlices(losses(name, characters.join("")), (loss) => {
-        sum += loss.nats;
-        labels.push(coloured(characters[labels.length], loss, `read ${name}`));
-      });
-      find(`[data-model="${name}"]`).replaceChildren(...labels);
-      if (labels.length > 1) results.push(`${name}: perplexity ${Math.exp(sum / (labels.length - 1)).toPrecision(4)}`);
-    }
-    find("#read-status").textContent = results.join(", ");
-  } catch (error) {
-    find("#read-status").textContent = error.message;
+  for (const place of document.querySelectorAll("[data-model]")) {
+    const name = place.dataset.model;
+    const isHere = PAGE.models.some((model) => model.name === name);
+    place.parentElement.hidden = !isHere && ids !== PAGE.held_out;
+    if (!isHere) continue;
+    const labels = [shown(ids[0])];
+    let sum = 0;
+    await inSlices(losses(name, ids), (loss) => {
+      sum += loss.nats;
+      labels.push(coloured(ids[labels.length], loss, `read ${name}`));
+    });
+    place.replaceChildren(...labels);
+    const perplexity = Math.exp(sum / (ids.length - 1)).toLocaleString("en", { maximumSignificantDigits: 4 });
+    results.push(`${name}: perplexity ${perplexity}`);
   }
-  find("#reader button").disabled = false;
+  return results.join(", ");
 }
 
-// The chart: the value under the pointer, or that the arrow keys have reached.
-const points = [...document.querySelectorAll(".chart .mark-symbol.role-mark [aria-label]")];
-let chosen = -1;
-
-function showPoint(index) {
-  if (!points[index]) return;
-  points[chosen]?.classList.remove("chosen");
-  chosen = index;
-  points[chosen].classList.add("chosen");
-  find("#chart-value").textContent = points[chosen].getAttribute("aria-label");
+/** Read what the text area holds, one text after the other. */
+function readText() {
+  const text = textarea.value;
+  const ids = async () => (text === example ? PAGE.held_out : encode(normalize(text), true));
+  reading = reading.then(ids).then(read).catch((error) => error.message);
+  reading.then((words) => { find("#read-status").textContent = words; });
 }
-
-find(".chart").onpointermove = ({ target }) => showPoint(points.indexOf(target));
-find(".chart").onkeydown = (event) => {
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (step) event.preventDefault();
-  if (step) showPoint(chosen + step);
-};
 
 for (const part of document.querySelectorAll("[data-script]")) part.hidden = false;
-if (find("#reader")) {
-  find("#reader").onsubmit = () => { read(); return false; };
-  const watch = new IntersectionObserver(([{ isIntersecting }]) => {
-    if (isIntersecting) watch.disconnect();
-    if (isIntersecting) read();
+let example = "";
+if (textarea) {
+  textarea.value = PAGE.held_out.map((id) => (id === PAGE.unk ? "\ufffd" : PAGE.chars[id])).join("");
+  example = textarea.value;
+  find("#reader").onsubmit = () => { readText(); return false; };
+  const watch = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    watch.disconnect();
+    readText();
   });
   watch.observe(find("#reader"));
 }
 if (form) {
   form.onsubmit = () => { begin(); return false; };
-  form.oninput = () => showState();
-  form.elements.prefix.onkeydown = (event) => (event.key !== "Enter" || event.shiftKey ? true : form.onsubmit());
-  find("#stop").onclick = stop;
-  find("#go-on").onclick = goOn;
-  window.onhashchange = () => { readAddress(); begin(); };
-  readAddress();
-  begin();
+  form.oninput = () => showProblem();
+  form.elements.prefix.onkeydown = (event) => event.key !== "Enter" || event.shiftKey || event.isComposing || form.onsubmit();
+  find("#hold").onclick = () => (find("#hold").textContent === "Stop" ? stop() : goOn());
+  window.onhashchange = openAddress;
+  openAddress();
 }
