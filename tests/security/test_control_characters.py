@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 from rich.console import Console
 
 from pipeline import cli
 from pipeline.commands.show import metrics_table, sample_lines
 from pipeline.errors import RefrainError, TransientError, first_line
-from pipeline.params.load import BASELINES
+from pipeline.params.load import BASELINES, check_params
+from pipeline.reporting.cards import model_card
 from pipeline.reporting.held_out import Character, HeldOutText
 from pipeline.reporting.held_out import shown as alone
 from pipeline.reporting.page import Page, Sample, render
+from pipeline.reporting.page.embedded import Embedded
 from pipeline.reporting.samples import samples_markdown
 from pipeline.stages import build_vocab, encode_corpus
 from pipeline.stages.report import frequent_characters
@@ -125,6 +128,22 @@ def test_markdown_is_one_line_a_sample_and_contains_only_text() -> None:
         )
 
 
+def test_a_card_contains_only_text() -> None:
+    hostile = f"---\n# x\n<script>alert(1)</script> | [a](javascript:b){HOSTILE}".replace(
+        "\ud800", ""
+    )  # no valid UTF-8
+    sections = {"vocab": {}, "train": {}, "corpus": {"path": hostile}}
+    models, generate = {"gru": {"cell": "gru"}}, {"prefixes": [hostile]}
+    params = check_params({**sections, "seed": 1, "models": models, "generate": generate})
+    figures = {"test": {"perplexity": 2.0}, "recited": {hostile: {"longest": 1.0, "share": None}}}
+    metrics = {"gru": figures, "uniform": {"test": {"perplexity": 3.0}}}
+    card = model_card("gru", params, "", metrics, [], {"text": hostile}, {hostile: hostile})
+    assert not hidden(card)
+    assert [line for line in card.split("\n") if line == "---"] == ["---", "---"], "those of the metadata"
+    _, body = card.split("\n---\n")
+    assert "<script>" not in body.partition("```yaml")[0] + body.rpartition("```")[2]
+
+
 def test_the_page_shows_texts_as_text() -> None:
     hostile = f"</td><script>alert(1)</script>\n{HOSTILE}"
     page = Page(
@@ -132,8 +151,9 @@ def test_the_page_shows_texts_as_text() -> None:
         splits=["train"],
         models=["rnn"],
         curves_svg="<svg></svg>",
+        embedded=Embedded(Markup("{}"), ["rnn"], "", [hostile]),
         held_out=HeldOutText(
-            "valid", [1.0], {hostile: [Character(alone(c), False, 1, "1 nat") for c in hostile]}
+            "valid", [0], [1.0], {hostile: [Character(alone(c), False, 1, "1 nat") for c in hostile]}
         ),
         samples=[(hostile, "greedy", {"rnn": Sample(hostile, hostile)})],
         about_recitation=hostile,
@@ -147,7 +167,7 @@ def test_the_page_shows_texts_as_text() -> None:
     )
     shown = render(page)
     assert not hidden(shown)
-    assert "<script" not in shown
+    assert "<script>alert" not in shown
     assert "<svg></svg>" in shown
     for symbol in ("␛", "&lt;U+202E&gt;", "␣"):
         assert f"<code>{symbol}</code>" in shown
