@@ -28,12 +28,10 @@ def main(model: str, to: str, file: Path) -> None:
         raise RefrainError(f"--to {to} needs {' and '.join(missing)}: run pip install 'refrain[{to}]'")
 
     # Imported here: PyTorch takes a second to load, and --help and parameter errors should not wait for it.
-    from pipeline.arithmetic.products import fix_order
     from pipeline.nn.onnx import step_program
     from pipeline.nn.weights import open_model
 
     lm, stored = open_model(model, params)
-    fix_order(on=False)  # it compares libraries with real numbers, which the exporter does not have
     logging.disable(logging.WARNING)  # the exporter warns of packages that it does not need
     with warnings.catch_warnings(action="ignore"), atomic_file(file) as temporary:
         step_program(lm, stored.vocab.chars).save(temporary, external_data=False)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.onnx import ONNXProgram
 
+from pipeline.arithmetic.products import fix_order
 from pipeline.nn.cell import State
 from pipeline.nn.language_model import CharLM
 
@@ -29,8 +30,10 @@ def step_program(model: CharLM, chars: Sequence[str]) -> ONNXProgram:
     Inputs: ``ids`` ``(batch_size,)``, int64, and the state, zero at first: ``h`` and, for LSTM, ``c``, each
     ``(num_layers, batch_size, hidden_size)``. Outputs: ``logits`` ``(batch_size, vocab_size)`` of the next
     characters, and the new state, ``next_h`` and ``next_c``. The metadata ``chars`` is a list of the
-    vocabulary's characters, as JSON. The cell's equations are exported, so that any cell can be.
+    vocabulary's characters, as JSON. The cell's equations are exported, so that any cell can be. Products on
+    the CPU are then in PyTorch's order.
     """
+    fix_order(on=False)  # it tries libraries with numbers, which the exporter does not have
     lm = CharLM(model.config, implementation="reference").eval()
     lm.load_weights({name: weight.cpu() for name, weight in model.weights().items()})
     state: State = lm.initial_state(2)

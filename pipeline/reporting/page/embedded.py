@@ -9,11 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from markupsafe import Markup
 
 from pipeline import artifacts
-from pipeline.nn.weights import describe_model, load_model
 from pipeline.params.load import Params
 from pipeline.reporting.held_out import HeldOutText, shown
 from pipeline.reporting.tables import read_json
@@ -78,7 +76,12 @@ def embedded_models(
     return Embedded(Markup(script), models, content["language"], notes)
 
 
+# PyTorch is loaded where it is needed: it takes a second, and commands that know the page do not need it.
+
+
 def _file_bytes(name: str) -> int:
+    from pipeline.nn.weights import describe_model
+
     path = artifacts.model_path(name)
     describe_model(path)  # says what to do if it is missing
     return path.stat().st_size
@@ -89,6 +92,10 @@ def packed_model(name: str, vocab_sha256: str) -> dict[str, Any] | None:
 
     None if float16 has no such numbers. Raises :class:`RefrainError` if the file is missing or damaged.
     """
+    import torch
+
+    from pipeline.nn.weights import load_model
+
     model = load_model(artifacts.model_path(name), vocab_sha256, torch.device("cpu"))
     rounded = {key: weight.numpy().astype("<f2") for key, weight in model.weights().items()}
     if not all(np.isfinite(weight).all() for weight in rounded.values()):
