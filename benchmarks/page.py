@@ -121,7 +121,7 @@ def seconds_to_first_character(browser: Chrome, path: Path) -> float:
     browser.get(path.as_uri())
     while (found := browser.execute_script("return window.first")) is None:
         time.sleep(0.05)
-    browser.execute_script("document.querySelector('#stop').click()")
+    browser.execute_script("document.querySelector('#hold').click()")
     return float(found) / 1000
 
 

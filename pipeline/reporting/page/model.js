@@ -43,38 +43,38 @@ function updateLstm(x, a, [h, c]) {
 }
 
 /** The weights of a model by name. `shapes` has pairs of a name and a shape, in the order in which they stand.
- *  Matrices have room for three more rows: see multiply(). */
+ *  Matrices have room for three more rows and a number: see multiply(). */
 function readWeights(base64, shapes) {
   const bytes = atob(base64);
   const weights = {};
   let at = 0;
   for (const [name, shape] of shapes) {
     const size = shape.reduce((product, length) => product * length);
-    const values = new Float32Array(size + 3 * shape.at(-1));
+    const values = new Float32Array(size + 3 * shape.at(-1) + 1);
     for (let i = 0; i < size; i++, at += 2) values[i] = FLOAT16[bytes.charCodeAt(at) + 256 * bytes.charCodeAt(at + 1)];
     weights[name] = values;
   }
   return weights;
 }
 
-/** `out` = matrix times `x` plus `bias`. Four rows at a time read each number of `x` once; what the last ones write
- *  beyond the end of `out` is ignored. */
+/** `out` = matrix times `x` plus `bias`. Four rows at a time read each number of `x` once, two numbers in each step; what
+ *  the last rows write beyond the end of `out` is ignored. */
 function multiply(matrix, x, bias, out) {
-  const columns = x.length;
+  const columns = x.length, last = columns % 2 ? x[columns - 1] : 0;
   for (let row = 0; row < out.length; row += 4) {
     let at0 = row * columns, at1 = at0 + columns, at2 = at1 + columns, at3 = at2 + columns;
     let sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
-    for (let i = 0; i < columns; i++) {
-      const value = x[i];
-      sum0 += matrix[at0++] * value;
-      sum1 += matrix[at1++] * value;
-      sum2 += matrix[at2++] * value;
-      sum3 += matrix[at3++] * value;
+    for (let i = 1; i < columns; i += 2, at0 += 2, at1 += 2, at2 += 2, at3 += 2) {
+      const one = x[i - 1], two = x[i];
+      sum0 += matrix[at0] * one + matrix[at0 + 1] * two;
+      sum1 += matrix[at1] * one + matrix[at1 + 1] * two;
+      sum2 += matrix[at2] * one + matrix[at2 + 1] * two;
+      sum3 += matrix[at3] * one + matrix[at3 + 1] * two;
     }
-    out[row] = sum0 + bias[row];
-    out[row + 1] = sum1 + bias[row + 1];
-    out[row + 2] = sum2 + bias[row + 2];
-    out[row + 3] = sum3 + bias[row + 3];
+    out[row] = sum0 + matrix[at0] * last + bias[row];
+    out[row + 1] = sum1 + matrix[at1] * last + bias[row + 1];
+    out[row + 2] = sum2 + matrix[at2] * last + bias[row + 2];
+    out[row + 3] = sum3 + matrix[at3] * last + bias[row + 3];
   }
 }
 

@@ -84,7 +84,7 @@ async function inSlices(values, use) {
   for (const value of values) {
     use(value);
     if (performance.now() - start < 50) continue;
-    await new Promise((resolve) => { setTimeout(resolve); });
+    await (globalThis.scheduler?.yield?.() ?? new Promise((resolve) => { setTimeout(resolve); }));
     start = performance.now();
   }
 }
