@@ -1,14 +1,13 @@
 """Model cards: what a model is for, its text, its figures, and where they come from."""
 
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from typing import Any
 
 from pipeline.params.corpus import HELD_OUT
 from pipeline.params.load import Params
+from pipeline.reporting.provenance import as_yaml
 from pipeline.reporting.samples import escaped, in_words
 from pipeline.reporting.tables import Metrics, Row, splits_of
-from pipeline.visible import visible
 
 INTENDED = (
     "It continues a prefix, character by character, and says how much each character of a text surprises it. "
@@ -37,7 +36,7 @@ def model_card(
     model = params.models[name]
     cell = f"{model.cell} ({model.nonlinearity})" if model.cell == "rnn" else model.cell
     others = [f"weights of {other}" for other in params.models if other != name]
-    recited = {key: in_words(figures) for key, figures in metrics[name].get("recited", {}).items()}
+    recited = {key: in_words(figures) for key, figures in metrics[name]["recited"].items()}
     table = [["", *splits_of(metrics)], ["---"] * (1 + len(splits_of(metrics)))]
     table += [[row.name, *row.perplexities] for row in rows]
     sections = {
@@ -45,7 +44,7 @@ def model_card(
         "Text and licence": _bullets({**about_text, "licence": _licence(params)}),
         "Perplexity": [*(f"| {' | '.join(map(escaped, cells))} |" for cells in table), "", INTERVALS],
         "Recited from the training text, on average": _bullets(recited),
-        "Parameters": ["```yaml", _yaml(_parameters(name, params)).rstrip(), "```"],
+        "Parameters": ["```yaml", as_yaml(_parameters(name, params)).rstrip(), "```"],
         "Provenance": _bullets({key: fact for key, fact in provenance.items() if key not in others}),
     }
     lines = [
@@ -55,7 +54,7 @@ def model_card(
     ]
     for title, content in sections.items():
         lines += ["", f"## {title}", "", *content]
-    return f"---\n{_yaml(_metadata(name, params, language, metrics))}---\n\n" + "\n".join(lines) + "\n"
+    return f"---\n{as_yaml(_metadata(name, params, language, metrics))}---\n\n" + "\n".join(lines) + "\n"
 
 
 def _metadata(name: str, params: Params, language: str, metrics: Metrics) -> dict[str, Any]:
@@ -91,13 +90,3 @@ def _parameters(name: str, params: Params) -> dict[str, Any]:
 
 def _bullets(facts: Mapping[str, str]) -> list[str]:
     return [f"- {escaped(key)}: {escaped(value)}" for key, value in facts.items()]
-
-
-def _yaml(values: dict[str, Any]) -> str:
-    from ruamel.yaml import YAML
-
-    yaml, stream = YAML(typ="safe"), StringIO()
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.dump(values, stream)
-    return visible(stream.getvalue(), keep_lines=True)

@@ -1,7 +1,6 @@
 """Stage report: collect all results in one page, one table, one file of samples, and model cards."""
 
 import json
-from io import StringIO
 
 from pipeline import artifacts
 from pipeline.params.corpus import SPLITS
@@ -34,7 +33,7 @@ def main() -> None:
         samples_side_by_side,
     )
     from pipeline.reporting.page.embedded import embedded_models
-    from pipeline.reporting.provenance import provenance_facts
+    from pipeline.reporting.provenance import as_yaml, provenance_facts
     from pipeline.reporting.samples import about_recitation, samples_markdown
     from pipeline.reporting.tables import (
         collect_metrics,
@@ -75,7 +74,7 @@ def main() -> None:
         text_facts=about_text,
         frequent=frequent_characters(stored),
         provenance=provenance,
-        params_yaml=as_yaml(params),
+        params_yaml=as_yaml(params.model_dump(include=set(RESULT_SECTIONS))),
         results=results_id(models),
     )
     artifacts.write_text(artifacts.INDEX, render(page))
@@ -108,15 +107,6 @@ def frequent_characters(stored: VocabFile) -> list[tuple[str, str]]:
     first = 0 if stored.vocab.unk_id is None else 1
     counted = list(zip(stored.vocab.chars, stored.vocab.counts, strict=True))[first:]
     return [(SPACES.get(char, visible(char)), f"{count:,}") for char, count in counted[:FREQUENT]]
-
-
-def as_yaml(params: Params) -> str:
-    """The parameters that determine results as YAML, with all defaults filled in."""
-    from ruamel.yaml import YAML
-
-    stream = StringIO()
-    YAML(typ="safe").dump(params.model_dump(include=set(RESULT_SECTIONS)), stream)
-    return stream.getvalue()
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def test_failure_is_the_stages_own_line_and_siblings_finish(again: Project, api:
     done = {"build_vocab": "Cached", "train@rnn": "Completed", "evaluate@rnn": "Completed"}
     tasks = api.task_runs(run["id"], {**done, "train@gru": "Failed", **skipped})
     message = (
-        "the training split has 2400 characters and needs 4000: lower train.batch_size, or use more text"
+        "the training split has 2318 characters and needs 4000: lower train.batch_size, or use more text"
     )
     assert tasks["train@gru"]["state"]["message"] == message
     assert tasks["train@gru"]["run_count"] == 1, "no retry mends a parameter"

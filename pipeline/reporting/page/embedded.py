@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 from pipeline import artifacts
+from pipeline.errors import RefrainError
 from pipeline.params.load import Params
 from pipeline.reporting.held_out import HeldOutText, shown
 from pipeline.reporting.tables import read_json
@@ -27,8 +27,9 @@ LANGUAGES = {"HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "CJK": "zh"}
 
 @dataclass(frozen=True)
 class Embedded:
-    """What the page's scripts read, as JSON; the names of the models in it; the text's language,
-    as HTML has it; notes on all models, in words."""
+    """What the page's scripts read, as ``json``; the names of the models in it; the text's ``language``, as
+    HTML has it; notes on all models, in words.
+    """
 
     json: Markup
     models: Sequence[str]
@@ -94,12 +95,15 @@ def packed_model(name: str, vocab_sha256: str) -> dict[str, Any] | None:
     """
     import torch
 
+    from pipeline.nn.float16 import round_weights
     from pipeline.nn.weights import load_model
 
     model = load_model(artifacts.model_path(name), vocab_sha256, torch.device("cpu"))
-    rounded = {key: weight.numpy().astype("<f2") for key, weight in model.weights().items()}
-    if not all(np.isfinite(weight).all() for weight in rounded.values()):
+    try:
+        round_weights(model)
+    except RefrainError:
         return None
+    rounded = {key: weight.numpy().astype("<f2") for key, weight in model.weights().items()}
     return {
         "name": name,
         "config": {**asdict(model.config), "cell": model.config.cell_name},
@@ -123,11 +127,11 @@ def cost_of_rounding(name: str) -> str:
 
 def first_settings(params: Params, models: Sequence[str]) -> dict[str, Any]:
     """What the page's form shows first: two models, and the first prefix and decoding of ``params.yaml``."""
-    generate, shown_first = params.generate, dict(zip(("model", "beside"), models, strict=False))
+    generate, two_models = params.generate, dict(zip(("model", "beside"), models, strict=False))
     # A string: JavaScript's numbers would round a large seed.
     settings = {"prefix": generate.prefixes[0], "length": generate.length, "seed": str(params.seed)}
     decoding = {key: value for key, value in generate.decoding[0].model_dump().items() if value is not None}
-    return {**shown_first, **settings, **decoding}
+    return {**two_models, **settings, **decoding}
 
 
 def about_text(params: Params, vocab: Vocab) -> dict[str, Any]:

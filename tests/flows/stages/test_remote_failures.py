@@ -42,7 +42,7 @@ def test_errors_of_remote_stages_are_the_stages_own(home: Project, api: Api, tmp
     with worker(other, "gpu"):
         result = reproduce_gru(home)
         assert result.returncode == 1
-        assert "error: train@gru: the training split has 2400 characters and needs 4000" in result.stderr
+        assert "error: train@gru: the training split has 2318 characters and needs 4000" in result.stderr
         assert refs(home) == ""
         other.run("git", "remote", "remove", "origin")
         result = reproduce_gru(home)
