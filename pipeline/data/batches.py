@@ -49,7 +49,8 @@ class Sampling:
     """A way to cut a text into ``minibatches``, and to ``count`` the minibatches of an epoch.
 
     ``carries_state``: each minibatch starts in the hidden state in which the previous one ended. ``is_ring``:
-    each epoch starts every lane in the hidden state in which the lane before it ended.
+    each epoch starts every lane in the hidden state in which the lane before it ended, and now and then a
+    lane starts in the zero state instead (see docs/definitions.md).
     """
 
     minibatches: Callable[[Text, int, int, torch.Generator, Selection], Iterator[Minibatch]]

@@ -139,6 +139,12 @@ class LaneStates:
         else:
             self.states = self._model.initial_state(self._mine.stop - self._mine.start)
 
+    def renew(self, lane: int) -> None:
+        """Have a lane, counted among those of all ranks, continue in the zero state."""
+        if self._mine.start <= lane < self._mine.stop:
+            for tensor in self.states:
+                tensor[:, lane - self._mine.start] = 0
+
     def state_dict(self) -> dict[str, Any]:
         """The states of all ranks' lanes."""
         return {str(index): tensor for index, tensor in enumerate(self._of_all_ranks())}

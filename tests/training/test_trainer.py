@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from pipeline.errors import RefrainError
 from pipeline.evaluation.perplexity import score
+from pipeline.nn.cell import State
 from pipeline.training import loop
 from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 from pipeline.training.loop import TrainingStopped
@@ -33,8 +36,12 @@ def test_learns_a_short_text_by_heart(cell: str, sampling: str) -> None:
     assert recorder.epochs[-1].train_perplexity < (3 if "random" in sampling else 1.2)
 
 
-def test_training_perplexity_of_a_learned_text_is_that_of_evaluation() -> None:
-    """The state goes over from epoch to epoch as it does from lane to lane in evaluation."""
+def test_training_perplexity_of_a_learned_text_is_that_of_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state goes over from epoch to epoch as it does from lane to lane in evaluation.
+
+    After lanes have been set to the zero state, what follows cannot be told: here, that ends after eight steps.
+    """
+    monkeypatch.setattr(loop, "RENEWAL_STEPS", 1_000_000)
     ids = torch.randint(20, (400,), generator=torch.Generator().manual_seed(1))
     recorder = Recorder()
     work = trainer(ids, recorder, epochs=200, learning_rate=0.03, batch_size=8)
@@ -53,20 +60,50 @@ def test_classic_epochs_start_from_the_zero_state() -> None:
     assert work.steps_per_epoch * work.params.num_steps * work.params.batch_size < len(IDS)
 
 
-def test_first_epochs_perplexity_by_hand() -> None:
-    """Character-weighted mean of the minibatches' losses, with a learning rate that changes nothing."""
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_perplexity_of_each_epoch_by_hand(accumulate: int) -> None:
+    """Character-weighted mean of the minibatches' losses, with a learning rate that changes nothing.
+
+    Each lane is set to the zero state in turn, once in 32 steps: the four lanes in steps 0 to 3 of the first
+    epoch, and again in steps 32 to 35, which are in the sixth.
+    """
     recorder = Recorder()
-    work = trainer(IDS, recorder, epochs=1, learning_rate=1e-30, schedule="constant", warmup_steps=0)
-    losses, state = [], work.model.initial_state(4)
-    for inputs, labels in work.minibatches():
-        logits, state = work.model(inputs, state)
-        losses.append(
-            torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-        )
-    assert len({len(loss) for loss in losses}) == 2, "the last minibatch is shorter"
+    settings = {"epochs": 6, "learning_rate": 1e-30, "schedule": "constant", "warmup_steps": 0}
+    work = trainer(IDS, recorder, accumulate=accumulate, **settings)
+    minibatches = list(work.minibatches())
+    assert [len(inputs) for inputs, _ in minibatches] == [10] * 5 + [1], "the last minibatch is shorter"
+    expected, step, state = [], 0, work.model.initial_state(4)
+    for _ in range(6):
+        losses = []
+        for inputs, labels in minibatches:
+            state = tuple(tensor.clone() for tensor in state)
+            if step % 32 < 4:
+                for tensor in state:
+                    tensor[:, step % 32] = 0
+            logits, state = work.model(inputs, state)
+            losses.append(functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none"))
+            step += 1
+        expected.append(torch.cat(losses).mean().exp().item())
+        state = tuple(torch.cat([0 * t[:, :1], t[:, :-1]], dim=1) for t in state)
     work.run()
-    expected = torch.cat(losses).mean().exp().item()
-    assert recorder.epochs[0].train_perplexity == pytest.approx(expected, rel=1e-5)
+    assert [epoch.train_perplexity for epoch in recorder.epochs] == pytest.approx(expected, rel=1e-6)
+    assert len(set(expected)) == 3, "the state matters"
+
+
+def test_with_many_lanes_each_is_set_to_the_zero_state_once_in_as_many_steps() -> None:
+    work = trainer(IDS, Recorder(), batch_size=100, epochs=300, learning_rate=1e-30)
+    zeros = []
+    compute = work.gradients.compute
+
+    def recording(inputs: Tensor, labels: Tensor, start: State) -> object:
+        zeros.append([lane for lane in range(100) if not start[0][:, lane].any()])
+        return compute(inputs, labels, start)
+
+    work.gradients.compute = recording  # type: ignore[method-assign, assignment]
+    work.run()
+    assert work.steps_per_epoch == 1
+    # The first lane starts each epoch with the text, in the zero state.
+    assert zeros[1:] == [sorted({0, step % 100}) for step in range(1, 300)]
 
 
 @pytest.mark.parametrize("sampling", ["consecutive", "random", "classic_consecutive", "classic_random"])
