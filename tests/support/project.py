@@ -74,7 +74,7 @@ class Project:
             subprocess.run(["git", "clone", "-q", source, folder], check=True)
             return
         for package in ("pipeline", "flows"):
-            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / package, folder / package)
         for name in (
             "dvc.yaml",
             "constraints.txt",

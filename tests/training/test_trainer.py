@@ -39,7 +39,7 @@ def test_learns_a_short_text_by_heart(cell: str, sampling: str) -> None:
 def test_training_perplexity_of_a_learned_text_is_that_of_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     """The state goes over from epoch to epoch as it does from lane to lane in evaluation.
 
-    After lanes have been set to the zero state, what follows cannot be told: here, that ends after eight steps.
+    What follows a lane's renewal cannot be told. Here, the last one is that of step 7.
     """
     monkeypatch.setattr(loop, "RENEWAL_STEPS", 1_000_000)
     ids = torch.randint(20, (400,), generator=torch.Generator().manual_seed(1))
