@@ -147,7 +147,7 @@ def measure() -> Measured:
     spreads = read_spreads(Revision(WORKSPACE))
     return Measured(
         machine.processor_name(),
-        {name: spread.relative_standard_deviation for name, spread in spreads.items()},
+        {name: spreads[name].relative_standard_deviation for name in load_params().models},
         [decisions(kind, models, most) for kind, models in compared.items()],
         {kind: [changes_of(rows) for rows in models] for kind, models in compared.items()},
     )
