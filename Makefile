@@ -21,10 +21,10 @@ export DO_NOT_TRACK = 1
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro flow server worker deploy fetch test test-flows test-faults test-doors test-bits test-ui bench bench-gate bench-recipes bench-scaling bench-exercises replicate lint lint-page format clean
+.PHONY: help repro flow server worker deploy fetch test test-slow test-coverage test-flows test-faults test-doors test-bits test-ui bench bench-gate bench-recipes bench-scaling bench-exercises replicate lint lint-page format clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 # A comparison that fails says so in one line: the results stand.
 repro: .venv/installed  ## run the stages whose inputs have changed, then show the results and their changes
@@ -53,8 +53,15 @@ deploy: .venv/installed  ## register the deployments of prefect.yaml, with their
 fetch: .venv/installed  ## fetch a text of data/catalog.yaml: make fetch CORPUS=time_machine
 	@$(RUN) refrain fetch $(CORPUS)
 
-test: .venv/installed  ## run the test suite (COVERAGE=1 measures coverage, too, and takes half as long again)
-	@$(RUN) pytest $(if $(COVERAGE),--cov --cov-report=term:skip-covered --cov-fail-under=90)
+test: .venv/installed  ## run the quick tests
+	@$(RUN) pytest
+
+test-slow: .venv/installed  ## test whole pipelines in DVC repositories, large texts, several processes (eight minutes)
+	@$(RUN) pytest -m 'slow and not server and not ui and not faults and not doors and not bits'
+
+test-coverage: .venv/installed  ## both, and measure coverage (takes half as long again)
+	@$(RUN) pytest -m 'not server and not ui and not faults and not doors and not bits' \
+	  --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-flows: .venv/installed  ## test the flows on real Prefect servers (five minutes)
 	@$(RUN) pytest -m server
