@@ -56,14 +56,14 @@ fetch: .venv/installed  ## fetch a text of data/catalog.yaml: make fetch CORPUS=
 test: .venv/installed  ## run the quick tests
 	@$(RUN) pytest
 
-test-slow: .venv/installed  ## test whole pipelines in DVC repositories, large texts, several processes (eight minutes)
+test-slow: .venv/installed  ## test whole pipelines in DVC repositories, large texts, several processes
 	@$(RUN) pytest -m 'slow and not server and not ui and not faults and not doors and not bits'
 
-test-coverage: .venv/installed  ## both, and measure coverage (takes half as long again)
+test-coverage: .venv/installed  ## both of these, with their coverage (takes half as long again)
 	@$(RUN) pytest -m 'not server and not ui and not faults and not doors and not bits' \
 	  --cov --cov-report=term:skip-covered --cov-fail-under=90
 
-test-flows: .venv/installed  ## test the flows on real Prefect servers (five minutes)
+test-flows: .venv/installed  ## test the flows on real Prefect servers (twenty minutes)
 	@$(RUN) pytest -m server
 
 test-faults: .venv/installed  ## kill processes, damage files, fill disks (six minutes)
@@ -81,7 +81,7 @@ test-ui: .venv/installed  ## test Prefect's pages and the report's in Chromium, 
 bench: .venv/installed  ## compare speed with the textbook's code (six minutes; run nothing else meanwhile)
 	@$(RUN) $(BIN)/python -m benchmarks.bench
 
-bench-gate: .venv/installed  ## count how often the gate is wrong (forty minutes)
+bench-gate: .venv/installed  ## count how often the gate is wrong (hours)
 	@$(RUN) $(BIN)/python -m benchmarks.gate
 
 bench-scaling: .venv/installed  ## measure large texts and several processes (seven minutes)

@@ -1,4 +1,4 @@
-"""How often the gate is wrong: ``make bench-gate``, forty minutes on one core.
+"""How often the gate is wrong: ``make bench-gate``, hours on one core.
 
 For the default pipeline and for a short recipe on Tiny Shakespeare, models are compared with accepted ones as
 `retrain` does at night. Some were trained again with another seed, which the gate should accept. Others are

@@ -25,6 +25,9 @@ from tests.support.project import Project
 # Jobs that a shell runs in the background ignore SIGINT. Prefect's worker would then never end.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# As every stage has it, before PyTorch's first operation, which chooses the vector width.
+os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
+
 # The same examples in every run, and no limit on the time of one: this machine may be busy.
 settings.register_profile("refrain", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("refrain")

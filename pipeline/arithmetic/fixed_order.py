@@ -3,13 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-CHAIN = 1024
-"""After so many terms, a new chain starts."""
-
 Floats = NDArray[np.float32]
 
 
-def fixed_order_sums(a: Floats, b: Floats, chain: int = CHAIN, addend: Floats | None = None) -> Floats:
+def fixed_order_sums(a: Floats, b: Floats, chain: int, addend: Floats | None = None) -> Floats:
     """Entries of a product: row i of ``a`` times row i of ``b``, both ``(entries, terms)``.
 
     A chain of fused multiply-adds starts from 0 and goes over ``chain`` terms, in order. The chains are added

@@ -94,7 +94,7 @@ def fbgemm(a: Tensor, b: Tensor) -> Multiply:
     """
     rows, (terms, columns) = len(a), b.shape
     blocks = -(-columns // BAG_COLUMNS)
-    width = -(-columns // blocks)
+    width = max(-(-columns // blocks), 2)  # a single column would be added up in another order
     padded = functional.pad(b, (0, blocks * width - columns)).view(terms, blocks, width)
     # Of a table in another order of memory, embedding_bag has an order of its own.
     table = padded.transpose(0, 1).reshape(blocks * terms, width).contiguous()

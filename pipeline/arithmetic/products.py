@@ -1,9 +1,9 @@
 """Float32 matrix products with the same bits on every x86-64 processor that has AVX2 and FMA.
 
 Libraries add up the terms of a product in an order that depends on the processor, and each order rounds in
-its own way. So the order is fixed here (:func:`fixed_order_sums`), in chains of 1,024 terms: oneDNN has it
-wherever a product has two rows and two columns or more, and FBGEMM wherever it has up to 1,024 terms. The
-products of time steps with up to 256 terms are in chains of 128, which MKL has on all processors.
+its own way. So the order is fixed here (:func:`fixed_order_sums`), in chains of terms (:func:`_chain`) that
+oneDNN has on most processors, or has if it multiplies the terms of one chain at a time. The products of time
+steps with up to 256 terms are in chains of 128, which MKL has on all processors.
 
 The first time that matrices of some shape and layout are multiplied, each library multiplies random numbers
 like them. Its result must have the order's bits: sampled entries of oneDNN's are compared with the
@@ -22,11 +22,16 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from pipeline.arithmetic import libraries
-from pipeline.arithmetic.fixed_order import CHAIN
 from pipeline.arithmetic.libraries import Library, Multiply
 from pipeline.arithmetic.trials import Trial, fastest, random_trials
 
 log = logging.getLogger(__name__)
+
+LONG_CHAIN, SHORT_CHAIN = 1024, 512
+"""Terms of a chain in a product with more terms than ``LONG_CHAIN``, and in other products.
+
+With AVX-512, oneDNN has chains of both lengths, and with AVX2 chains of 1,024 terms.
+"""
 
 STEP_CHAIN = 128
 """Terms of a chain in products of a time step with up to two chains: oneDNN takes 40 us to start, MKL 3."""
@@ -124,7 +129,9 @@ def _pytorch(often: bool) -> Library:
 def _chain(a: Tensor, often: bool) -> int:
     """How many terms a chain has in products of matrices like ``a``."""
     is_step = often and len(a) > libraries.FEW_ROWS and a.shape[1] <= 2 * STEP_CHAIN
-    return STEP_CHAIN if is_step else CHAIN
+    if is_step:
+        return STEP_CHAIN
+    return SHORT_CHAIN if often or a.shape[1] <= LONG_CHAIN else LONG_CHAIN
 
 
 def _portable(a: Tensor, b: Tensor, often: bool, chain: int) -> Iterator[list[Library]]:
@@ -137,13 +144,14 @@ def _portable(a: Tensor, b: Tensor, often: bool, chain: int) -> Iterator[list[Li
     if often and len(a) <= libraries.FEW_ROWS:
         found.append(libraries.fbgemm)
     in_chains = partial(libraries.in_chains, chain=chain)
-    if often and chain < a.shape[1]:
-        yield [in_chains(library) for library in (*found, libraries.pytorch_contiguous)]
-    else:
+    has_chains = chain < a.shape[1]
+    if not (often and has_chains):
         yield found
+    if has_chains:
+        yield [in_chains(library) for library in (*found, libraries.pytorch_contiguous)]
     others: list[Library] = [libraries.onednn_padded, libraries.onednn_copied]
     yield others
-    yield [in_chains(library) for library in (*others, libraries.pytorch_contiguous)]
+    yield [in_chains(library) for library in (*others, libraries.fbgemm, libraries.pytorch_contiguous)]
 
 
 class _Linear(torch.autograd.Function):

@@ -10,12 +10,15 @@ from torch import Tensor
 from pipeline.arithmetic.fixed_order import fixed_order_sums
 from pipeline.arithmetic.libraries import Library
 
-CHECKED_ENTRIES = 64
+CHECKED_ENTRIES = 256
 
 COMPARED_ENTRIES = 256
 """With fewer entries, two libraries might agree by chance, so small products are tried again and again."""
 
 MAX_TRIALS = 32
+
+LAST_TERMS, LARGER = 8, 16
+"""So many terms at the end are so much larger, because a last chain of one or two terms would hardly show."""
 
 TIMED_ROUNDS = 5
 
@@ -53,7 +56,11 @@ def random_trials(a: Tensor, b: Tensor, with_addend: bool) -> list[Trial]:
     for seed in range(min(MAX_TRIALS, -(-COMPARED_ENTRIES // (len(a) * b.shape[1])))):
         generator = torch.Generator().manual_seed(seed)
         addend = torch.randn(len(a), b.shape[1], generator=generator) if with_addend else None
-        trials.append(Trial(_random_like(a, generator), _random_like(b, generator), addend))
+        trial = Trial(_random_like(a, generator), _random_like(b, generator), addend)
+        # An expanded operand shares its numbers among several terms.
+        last_terms = trial.b[-LAST_TERMS:] if all(b.stride()) else trial.a[:, -LAST_TERMS:]
+        last_terms *= LARGER
+        trials.append(trial)
     return trials
 
 

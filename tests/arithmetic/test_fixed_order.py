@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from pipeline.arithmetic.fixed_order import CHAIN, fixed_order_sums, fused_multiply_add
+from pipeline.arithmetic.fixed_order import fixed_order_sums, fused_multiply_add
 
 ONE = np.float32(1)
 TINY = np.float32(2**-24)
@@ -34,7 +34,7 @@ def test_a_fused_multiply_add_rounds_once() -> None:
 def test_terms_are_added_in_order_and_each_chain_on_its_own() -> None:
     # Alone, a tiny term is lost beside 1; two of them are not.
     row = np.array([[1, TINY, TINY], [TINY, TINY, 1]], np.float32)
-    assert fixed_order_sums(row, np.ones_like(row)).tolist() == [1, 1 + 2**-23]
-    two_chains = np.zeros((1, CHAIN + 2), np.float32)
-    two_chains[0, 0], two_chains[0, CHAIN:] = ONE, TINY
-    assert fixed_order_sums(two_chains, np.ones_like(two_chains)).tolist() == [1 + 2**-23]
+    assert fixed_order_sums(row, np.ones_like(row), chain=3).tolist() == [1, 1 + 2**-23]
+    assert fixed_order_sums(row, np.ones_like(row), chain=1).tolist() == [1, 1 + 2**-23]
+    two_chains = np.array([[1, 0, TINY, TINY]], np.float32)
+    assert fixed_order_sums(two_chains, np.ones_like(two_chains), chain=2).tolist() == [1 + 2**-23]

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from pipeline.arithmetic import libraries
-from pipeline.arithmetic.fixed_order import CHAIN, fixed_order_sums
+from pipeline.arithmetic.fixed_order import fixed_order_sums
 from pipeline.arithmetic.libraries import FEW_ROWS, Library, Multiply
 from pipeline.arithmetic.products import (
+    LONG_CHAIN,
+    SHORT_CHAIN,
     STEP_CHAIN,
     FixedOrder,
     fix_order,
@@ -28,6 +30,7 @@ ON_X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the order is
 SHAPES = [
     *((2, 3, 2), (1, 5, 1), (1, 300, 70), (3, 300, 200), (1, 2000, 97), (70, 300, 1)),
     *((32, 256, 256), (8, 200, 70), (16, 128, 96), (5, 1100, 60), (7, 3000, 13), (17, 1024, 33)),
+    *((40, 513, 30), (2, 560, 128), (70, 560, 40), (3, 1025, 9)),
 ]
 """Rows, terms, columns."""
 
@@ -47,7 +50,7 @@ def layouts(rows: int, columns: int) -> list[Tensor]:
     return [matrix, matrix.t().contiguous().t(), wide[:, 2 : columns + 2]]
 
 
-def defined(a: Tensor, b: Tensor, chain: int = CHAIN, addend: Tensor | None = None) -> Tensor:
+def defined(a: Tensor, b: Tensor, chain: int = SHORT_CHAIN, addend: Tensor | None = None) -> Tensor:
     rows, columns = (
         index.flatten()
         for index in torch.meshgrid(torch.arange(len(a)), torch.arange(b.shape[1]), indexing="ij")
@@ -58,7 +61,7 @@ def defined(a: Tensor, b: Tensor, chain: int = CHAIN, addend: Tensor | None = No
 
 
 @ON_X86
-@pytest.mark.parametrize("columns", [2, 200])
+@pytest.mark.parametrize("columns", [1, 2, 200])
 def test_fbgemm_has_the_bits_of_the_definition_whatever_the_layouts(columns: int) -> None:
     torch.manual_seed(0)
     for _ in range(20):
@@ -83,11 +86,12 @@ def test_a_bias_is_added_to_the_product_whatever_the_library(
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_entry_has_the_bits_of_the_definition(shape: tuple[int, int, int]) -> None:
     rows, terms, columns = shape
-    chain = STEP_CHAIN if rows > FEW_ROWS and terms <= 2 * STEP_CHAIN else CHAIN
+    chain = STEP_CHAIN if rows > FEW_ROWS and terms <= 2 * STEP_CHAIN else SHORT_CHAIN
     torch.manual_seed(1)
     in_a, in_b, in_out = layouts(rows, terms), layouts(terms, columns), layouts(rows, columns)
     a, b, addend = in_a[0], in_b[0], in_out[0].clone()
-    expected, in_chains, added = defined(a, b), defined(a, b, chain), defined(a, b, chain, addend)
+    expected = defined(a, b, LONG_CHAIN if terms > LONG_CHAIN else SHORT_CHAIN)
+    in_chains, added = defined(a, b, chain), defined(a, b, chain, addend)
     for threads, a, b in itertools.product((1, 2, 3), in_a, in_b):
         torch.set_num_threads(threads)
         assert torch.equal(product(a, b), expected)
@@ -133,14 +137,25 @@ def test_a_library_with_another_order_is_not_used_where_another_has_the_right_on
 
 @ON_X86
 @pytest.mark.usefixtures("_fixed")
-def test_slower_libraries_step_in_on_processors_that_we_do_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
-    def in_one_chain(a: Tensor, b: Tensor) -> Multiply:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("onednn_packed",),
+        ("onednn_packed", "onednn_padded"),
+        ("onednn_packed", "onednn_padded", "onednn_copied", "pytorch_contiguous"),
+    ],
+)
+@pytest.mark.parametrize("terms", [400, 1100])
+def test_slower_libraries_step_in_on_processors_that_we_do_not_know(
+    monkeypatch: pytest.MonkeyPatch, wrong: tuple[str, ...], terms: int
+) -> None:
+    def with_other_bits(a: Tensor, b: Tensor) -> Multiply:
         multiply = libraries.onednn(a, b)
-        return lambda a, out=None: multiply(a, out) + (a.shape[1] > CHAIN)
+        return lambda a, out=None: multiply(a, out) + 1
 
-    for name in ("onednn_packed", "onednn_copied"):
-        monkeypatch.setattr(libraries, name, in_one_chain)
-    a, b = torch.randn(8, 1100), torch.randn(1100, 80)
+    for name in wrong:
+        monkeypatch.setattr(libraries, name, with_other_bits)
+    a, b = torch.randn(8, terms), torch.randn(terms, 80)
     assert torch.equal(multiplier(a, b)(a), defined(a, b))
     assert order_is_fixed()
 
@@ -152,7 +167,7 @@ def test_a_processor_with_an_order_of_its_own_is_found_out(
     def by_float64(_: Tensor, b: Tensor) -> Multiply:
         return lambda a, _=None: (a.double() @ b.double()).float()
 
-    for name in ("onednn", "onednn_copied", "pytorch_contiguous"):
+    for name in ("onednn", "onednn_copied", "fbgemm", "pytorch_contiguous"):
         monkeypatch.setattr(libraries, name, by_float64)
     product(torch.randn(70, 400), torch.randn(400, 80))
     product(torch.randn(71, 400), torch.randn(400, 80))

@@ -16,9 +16,16 @@ pytestmark = [pytest.mark.bits, pytest.mark.slow]
 EMULATED = ["Haswell", "EPYC-Rome"]
 EMULATOR = shutil.which("qemu-x86_64")
 
-PROCESSORS = {"one thread": ([], 1), "two threads": ([], 2)} | {
-    name: ([EMULATOR or "", "-cpu", name], 1) for name in EMULATED
+NARROW = {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+"""Have libraries leave AVX-512 alone, which the emulator does not have."""
+
+PROCESSORS = {
+    "one thread": ([], 1, {}),
+    "two threads": ([], 2, {}),
+    "no AVX-512": ([], 2, NARROW),
+    **{name: ([EMULATOR or "", "-cpu", name], 1, {}) for name in EMULATED},
 }
+"""By name: the command that emulates it, the number of threads, variables of the environment."""
 
 Digests = dict[str, str]
 
@@ -31,8 +38,8 @@ def digests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Digests]:
     if not EMULATOR:
         pytest.skip("qemu-x86_64 is not installed: apt install qemu-user")
 
-    def run(item: tuple[str, tuple[list[str], int]]) -> Digests:
-        name, (emulator, threads) = item
+    def run(item: tuple[str, tuple[list[str], int, dict[str, str]]]) -> Digests:
+        name, (emulator, threads, variables) = item
         folder = tmp_path_factory.mktemp("project") / name.replace(" ", "-")
         folder.mkdir()
         project = Project(folder)
@@ -43,7 +50,7 @@ def digests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Digests]:
             done = subprocess.run(
                 [*emulator, sys.executable, "-m", "tests.bits.digests", str(threads), str(project.folder)],
                 cwd=ROOT,
-                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+                env={**os.environ, "OMP_NUM_THREADS": str(threads), **variables},
                 stdout=subprocess.PIPE,
                 stderr=output,
                 text=True,
