@@ -15,8 +15,9 @@ from pipeline import artifacts
 from pipeline.evaluation.causes import causes
 from pipeline.evaluation.difference import Difference
 from pipeline.evaluation.differences import differences
+from pipeline.evaluation.stale import stale_stages
 from pipeline.reporting.changes import render_changes
-from pipeline.reporting.differences import as_markdown, as_table, cause_lines, notes
+from pipeline.reporting.differences import as_markdown, as_table, cause_lines, notes, stale_lines
 from pipeline.reporting.page import results_id
 from pipeline.revisions import WORKSPACE, Revision, models_of
 from pipeline.visible import visible
@@ -37,17 +38,18 @@ def main(before: str, after: str, *, html: Path | None, md: bool, json: bool) ->
     old, new = Revision(before), Revision(after)
     found, other = differences(old, new), causes(old, new)
     title = f"perplexity, from {before} to {after}"
-    lines = [*notes(found), *cause_lines(other)]
+    stale = stale_stages() if after == WORKSPACE else []
+    lines = [*notes(found), *cause_lines(other), *stale_lines(stale)]
     if html:
         write_page(html, old, new, found, lines)
     if json:
-        values = {"differences": list(map(asdict, found)), "causes": other}
+        values = {"differences": list(map(asdict, found)), "causes": other, "stale": stale}
         print(json_format.dumps(values, ensure_ascii=False, allow_nan=False))
     elif md:
         print(as_markdown(found, lines, title))
     elif old.read(artifacts.DVC_LOCK) is None:
         print(visible(f"{before} has no results to compare with: commit results first"))
-    elif not other and all(difference.change == 0 for difference in found):
+    elif not other and not stale and all(difference.change == 0 for difference in found):
         print(visible(f"nothing differs between {before} and {after}"))
     else:
         console = Console(highlight=False)

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from rich.console import Console
 
 from pipeline.evaluation.runs import list_runs
+from pipeline.evaluation.stale import stale_stages
+from pipeline.reporting.differences import stale_lines
 from pipeline.reporting.runs import run_lines
 
 
@@ -21,10 +23,11 @@ def main(*, json: bool) -> None:
     if json:
         print(json_format.dumps(list(map(asdict, found)), ensure_ascii=False, allow_nan=False))
         return
-    if all(run.kind in ("workspace", "commit") for run in found):
-        print("no experiments: `dvc exp run -S models.gru.hidden_size=256` makes one")
-        return
     console = Console(highlight=False)
     console.print("perplexity with 95% intervals, and what differs from the commit\n")
     for line in run_lines(found):
         console.print(line, soft_wrap=True)
+    for note in stale_lines(stale_stages()):
+        console.print(f"workspace {note}", markup=False, soft_wrap=True)
+    if all(run.kind in ("workspace", "commit") for run in found):
+        print("no experiments: `dvc exp run --temp -S models.gru.hidden_size=256` makes one")

@@ -12,7 +12,7 @@ from pipeline.versions import COMPUTING_PACKAGES, CONSTRAINTS, PIN
 def causes(before: Revision, after: Revision) -> dict[str, list[str]]:
     """Differences in code, parameters, text, versions and machine, each in words; empty if there are none."""
     found = {
-        "code": _changed(_code(before), _code(after), only_names=True),
+        "code": _changed_code(before, after),
         "parameters": _changed(_params(before), _params(after)),
         "text": _changed(_text(before), _text(after), only_names=True),
         "versions": _changed(_versions(before), _versions(after)),
@@ -28,9 +28,10 @@ def _changed(before: dict[str, Any], after: dict[str, Any], *, only_names: bool 
     return [f"{name}: {before.get(name, 'none')} -> {after.get(name, 'none')}" for name in names]
 
 
-def _code(revision: Revision) -> dict[str, Any]:
-    """A digest for each stage."""
-    return revision.read_json(artifacts.CODE)
+def _changed_code(before: Revision, after: Revision) -> list[str]:
+    """Stages with other code. Without its digests, which DVC deletes before it makes them, nothing is known."""
+    old, new = (revision.read_json(artifacts.CODE) for revision in (before, after))
+    return _changed(old, new, only_names=True) if old and new else []
 
 
 def _params(revision: Revision) -> dict[str, Any]:

@@ -24,7 +24,8 @@ def notes(found: Sequence[Difference]) -> list[str]:
         if left_out := difference.left_out:
             all_characters = left_out + difference.characters
             remarks.append(
-                f"{left_out:,} of {all_characters:,} characters left out: <unk> to one of the models"
+                f"{left_out:,} of {all_characters:,} characters left out, <unk> to one of the models: "
+                "the report's perplexities count them"
             )
         for remark in remarks:
             about.setdefault(remark, []).append(difference)
@@ -49,6 +50,14 @@ def cause_lines(found: dict[str, list[str]]) -> list[str]:
         shown = "; ".join(differences[:SHOWN_CAUSES]) + (f"; and {more} more" if more > 0 else "")
         lines.append(f"{kind}: {shown}")
     return lines or ["nothing else differs"]
+
+
+def stale_lines(stages: Sequence[str]) -> list[str]:
+    """Says that figures of the workspace are old, if ``stages`` have not run since their inputs changed."""
+    if not stages:
+        return []
+    more = f" and {len(stages) - 1} more" if len(stages) > 1 else ""
+    return [f"not up to date: inputs of {stages[0]}{more} have changed since the last run: run `make repro`"]
 
 
 def as_table(found: Sequence[Difference], title: str) -> Table:

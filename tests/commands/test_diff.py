@@ -78,6 +78,18 @@ def test_what_people_see(longer: Project) -> None:
     assert (result.returncode, result.stderr) == (1, "error: nowhere: unknown Git revision 'nowhere'\n")
 
 
+def test_figures_that_are_not_those_of_the_parameters(longer: Project) -> None:
+    longer.edit("train: {epochs: 6}", "train: {epochs: 7}")
+    said = longer.run("refrain", "diff").stdout
+    assert "parameters: models.gru.train.epochs: 6 -> 7\nnot up to date: inputs of train@gru have" in said
+    assert "workspace not up to date: inputs of train@gru have" in longer.run("refrain", "runs").stdout
+    longer.edit("gru: {cell: gru", "gru: {cell: gnu")
+    longer.run("dvc", "repro", check=False)
+    assert not (longer.folder / "code.json").exists(), "DVC deletes what a stage writes before it runs"
+    longer.edit("gru: {cell: gnu", "gru: {cell: gru")
+    assert list(causes(longer)) == ["parameters"]
+
+
 def test_a_page_names_the_commit_and_the_results_that_it_is_about(longer: Project) -> None:
     page = longer.folder / "reports/changes.html"
     longer.run("dvc", "repro")

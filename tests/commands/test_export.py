@@ -9,12 +9,14 @@ import onnxruntime
 import pytest
 import torch
 
+from pipeline.artifacts import VOCAB
 from pipeline.commands import export
 from pipeline.errors import RefrainError
 from pipeline.nn.language_model import CharLM, ModelConfig
 from pipeline.nn.onnx import step_program
-from pipeline.text.vocab import read_characters
-from tests.support.project import Project
+from pipeline.nn.weights import load_model
+from pipeline.text.vocab import read_characters, read_vocab
+from tests.support.project import ROOT, Project
 
 CHARS = "abcdefg<>&分"
 
@@ -54,6 +56,22 @@ def test_a_trained_model_becomes_one_file(finished: Project, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [file]
     chars = json.loads(onnxruntime.InferenceSession(file).get_modelmeta().custom_metadata_map["chars"])
     assert tuple(chars) == read_characters(finished.folder / "data/vocab.parquet").chars
+
+
+@pytest.mark.slow
+def test_weights_in_plain_pytorch_as_documented(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs/artifacts.md").read_text(encoding="utf-8")
+    example = page.partition("## Weights in plain PyTorch\n\n```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(finished.folder)
+    defined: dict[str, Any] = {}
+    exec(example, defined)
+    vocab = read_vocab(VOCAB)
+    model = load_model(Path("models/gru.safetensors"), vocab.sha256, torch.device("cpu"))
+    ids = torch.randint(len(vocab.vocab), (20, 2))
+    with torch.no_grad():
+        outputs, _ = defined["gru"](torch.nn.functional.one_hot(ids, len(vocab.vocab)).float())
+        logits = model.decoder(outputs)
+        torch.testing.assert_close(logits, model(ids, model.initial_state(2))[0])
 
 
 def test_without_the_packages_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

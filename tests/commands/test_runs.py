@@ -103,8 +103,10 @@ def test_without_dvcs_cache_there_are_the_figures_that_git_has(project: Project)
 
 def test_without_experiments_a_line_says_how_to_make_one(finished: Project, tmp_path: Path) -> None:
     project = Project(tmp_path / "none", copy_of=finished)
-    said = project.run("refrain", "runs").stdout
-    assert said == "no experiments: `dvc exp run -S models.gru.hidden_size=256` makes one\n"
+    lines = project.run("refrain", "runs").stdout.splitlines()
+    assert "workspace (nothing changed)" in lines
+    assert lines[-1] == "no experiments: `dvc exp run --temp -S models.gru.hidden_size=256` makes one"
+    assert not any("not up to date" in line for line in lines)
     shutil.rmtree(project.folder / ".dvc")
     result = project.run("refrain", "runs", check=False)
     assert result.returncode == 1

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from pipeline.evaluation.difference import Difference
 from pipeline.reporting.changes import render_changes
-from pipeline.reporting.differences import as_table, cause_lines, notes
+from pipeline.reporting.differences import as_table, cause_lines, notes, stale_lines
 
 
 def difference(model: str, split: str, note: str = "", left_out: int = 0) -> Difference:
@@ -22,8 +22,15 @@ def test_a_note_about_all_models_of_a_split_names_only_the_split() -> None:
     found[0] = difference("rnn", "valid", left_out=74)
     found[1] = difference("gru", "valid", left_out=74)
     found[2] = difference("rnn", "test", "lost", left_out=74)
-    rows = "74 of 1,000 characters left out: <unk> to one of the models"
+    rows = "74 of 1,000 characters left out, <unk> to one of the models: the report's perplexities count them"
     assert notes(found) == [f"valid, rnn test: {rows}", "rnn test: lost"]
+
+
+def test_old_figures_are_called_so() -> None:
+    assert stale_lines([]) == []
+    rest = "have changed since the last run: run `make repro`"
+    assert stale_lines(["train@gru"]) == [f"not up to date: inputs of train@gru {rest}"]
+    assert stale_lines(["code", "train@gru"]) == [f"not up to date: inputs of code and 1 more {rest}"]
 
 
 def test_the_table_fits_into_80_columns() -> None:
