@@ -53,6 +53,9 @@ MODELS_PER_WORSE = 20
 OTHER_SEEDS = 9
 """The spread is measured with as many seeds besides the recipe's own."""
 
+BISECTIONS = 14
+"""They find the noise's strength to a ten-thousandth of the weights' own."""
+
 FIRST_SEED = 101
 """Of the retrainings: not among those that the spread was measured with."""
 
@@ -200,7 +203,7 @@ def add_noise(model: CharLM, valid: EncodedText, worse: float, seed: int) -> Non
     }
     target = score(model, valid).nats + math.log1p(worse)
     low, high = 0.0, 1.0
-    for _ in range(20):
+    for _ in range(BISECTIONS):
         strength = (low + high) / 2
         with torch.no_grad():
             for name, weight in weights.items():

@@ -29,7 +29,7 @@ def _changed(before: dict[str, Any], after: dict[str, Any], *, only_names: bool 
 
 
 def _changed_code(before: Revision, after: Revision) -> list[str]:
-    """Stages with other code. Without its digests, which DVC deletes before it makes them, nothing is known."""
+    """Stages with other code. If one side has no digests, which DVC deletes before it makes them, none."""
     old, new = (revision.read_json(artifacts.CODE) for revision in (before, after))
     return _changed(old, new, only_names=True) if old and new else []
 

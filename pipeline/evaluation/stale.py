@@ -2,7 +2,7 @@
 
 
 def stale_stages() -> list[str]:
-    """Stages up to `evaluate` whose inputs or results have changed since they ran; empty while DVC is at work."""
+    """Stages up to `evaluate` whose inputs or results have changed since they ran; none if DVC is at work."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 

@@ -41,8 +41,7 @@ function* uniforms(seed) {
       y ^= y >>> 11;
       y ^= (y << 7) & 0x9d2c5680;
       y ^= (y << 15) & 0xefc60000;
-      y ^= y >>> 18;
-      yield (y & 0xffffff) / 2 ** 24;
+      yield ((y ^ (y >>> 18)) & 0xffffff) / 2 ** 24;
     }
   }
 }
@@ -50,8 +49,7 @@ function* uniforms(seed) {
 /** Chooses characters of a vocabulary of `size`, but never the one that is `banned` (null: none). */
 class Chooser {
   constructor(size, { temperature, topK, topP, seed }, banned) {
-    Object.assign(this, { temperature, topK: Math.min(topK ?? size, size), topP: topP ?? 1, banned });
-    this.uniforms = uniforms(seed);
+    Object.assign(this, { temperature, topK: Math.min(topK ?? size, size), topP: topP ?? 1, banned, uniforms: uniforms(seed) });
     this.probabilities = new Float64Array(size);
     this.ranked = new Float64Array(size);
   }

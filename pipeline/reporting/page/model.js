@@ -7,7 +7,6 @@ const FLOAT16 = Float32Array.from({ length: 0x10000 }, (_, bits) => {
   const magnitude = exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24;
   return bits & 0x8000 ? -magnitude : magnitude;
 });
-
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 /** Cells by name. `update(x, a, state)` is one time step: it replaces `state`, of which the first part is the output.

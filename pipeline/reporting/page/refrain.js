@@ -2,15 +2,19 @@
 
 const PAGE = JSON.parse(document.getElementById("models").textContent);
 const IDS = new Map(PAGE.chars.map((char, id) => [char, id]));
-const RANGES = { temperature: [0.01, 100, 0], topK: [1, 2 ** 40, 1], topP: [1e-9, 1, 0], length: [1, 2 ** 40, 1] };
-const opened = new Map();
+const RANGES = { // the least value, the greatest, what it is a multiple of (0: of anything), and what to do
+  temperature: [0.01, 100, 0, "temperature: give a number from 0.01 to 100, or 0"],
+  topK: [1, 2 ** 40, 1, "top k: give a whole number from 1"],
+  topP: [1e-9, 1, 0, "top p: give a number above 0, up to 1"],
+  length: [1, 2 ** 40, 1, "length: give a whole number from 1"],
+};
 
 /** A model by name. Its weights are read when it is first used. */
 function openModel(name) {
   const found = PAGE.models.find((model) => model.name === name);
   if (!found) throw new RangeError(`no model ${name}: choose from ${PAGE.models.map((model) => model.name).join(", ")}`);
-  if (!opened.has(name)) opened.set(name, { config: found.config, weights: readWeights(found.weights, found.shapes) });
-  return opened.get(name);
+  if (typeof found.weights === "string") found.weights = readWeights(found.weights, found.shapes);
+  return found;
 }
 
 const codeOf = (char) => `U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
@@ -46,9 +50,9 @@ class Writing {
   constructor({ model, prefix, length = 200, temperature = 0, topK = null, topP = null, seed = PAGE.form.seed }) {
     if (!prefix) throw new RangeError("the prefix is empty: a model needs at least one character to continue");
     const given = { temperature: temperature === 0 ? 1 : temperature, topK: topK ?? 1, topP: topP ?? 1, length };
-    for (const [name, [low, high, step]] of Object.entries(RANGES)) {
+    for (const [name, [low, high, step, words]] of Object.entries(RANGES)) {
       const isRight = typeof given[name] === "number" && given[name] >= low && given[name] <= high && !(given[name] % step);
-      if (!isRight) throw new RangeError(`${name}: give a number from ${low} to ${high}${name === "temperature" ? ", or 0" : ""}`);
+      if (!isRight) throw new RangeError(words);
     }
     if (!/^\d{1,30}$/.test(seed)) throw new RangeError("seed: give a whole number from 0");
     this.unread = encode(String(prefix), PAGE.allow_unk);

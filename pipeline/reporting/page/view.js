@@ -12,10 +12,10 @@ function element(name, properties, ...children) {
 // Write: a Writing for each chosen model, continued in steps between which the screen is drawn.
 const form = find("#settings");
 const fields = [...(form?.elements ?? [])].filter((field) => field.name);
-let written = [];
-let run = 0; // what began under an earlier number stops
+let written = [], run = 0; // what began under an earlier number stops
 const value = (name) => form.elements.namedItem(name).value;
-const number = (name, otherwise) => (value(name) === "" ? otherwise : Number(value(name)));
+const isOther = (name) => form.elements.namedItem(name).validity.badInput; // than a number; its value is ""
+const number = (name, otherwise) => (isOther(name) ? Number.NaN : value(name) === "" ? otherwise : Number(value(name)));
 
 /** Fill the form from the address. What it does not name is as params.yaml has it. Then write. */
 function openAddress() {
@@ -36,11 +36,11 @@ function showProblem(problem = "") {
 
 function begin() {
   const names = [...new Set([value("model"), value("beside")])].filter(Boolean);
-  const decoding = { temperature: number("temperature", 0), topK: number("top_k", null), topP: number("top_p", null) };
-  const settings = { prefix: value("prefix"), length: number("length", 200), seed: value("seed") || "0", ...decoding };
+  const decoding = { temperature: number("temperature", Number.NaN), topK: number("top_k", null), topP: number("top_p", null) };
+  const settings = { prefix: value("prefix"), length: number("length", 200), seed: value("seed") || PAGE.form.seed, ...decoding };
   stop();
   try {
-    written = names.map((model) => ({ model, content: settings.prefix, writing: new Writing({ model, ...settings }) }));
+    written = names.map((model) => ({ ...settings, model, content: settings.prefix, writing: new Writing({ model, ...settings }) }));
   } catch (error) {
     return showProblem(error.message);
   }
@@ -64,6 +64,7 @@ async function goOn() {
   const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const texts = written.map((one) => ({ one, next: one.writing.characters(), isDone: false }));
   find("#hold").textContent = "Stop";
+  find("#status").textContent = "writing";
   while (own === run && texts.some((text) => !text.isDone)) {
     for (const text of texts) {
       const share = isCalm ? Infinity : text.one.writing.length / 120;
@@ -85,7 +86,7 @@ async function goOn() {
 function stop() {
   run++;
   find("#hold").textContent = "Go on";
-  find("#status").textContent = written.map((one) => `${one.model}: ${[...one.content].length} characters`).join(", ");
+  find("#status").textContent = written.map((one) => `${one.model}: ${[...one.content].length - [...one.prefix].length} characters written`).join(", ");
 }
 
 /** Copy a text, or select it where the browser does not let pages copy. */
@@ -100,23 +101,23 @@ const textarea = find("#text");
 let reading = Promise.resolve();
 const PERCENT = new Intl.NumberFormat("en", { style: "percent", maximumSignificantDigits: 2 });
 const percentage = (share) => (share < 1e-4 ? "less than 0.01%" : PERCENT.format(share));
+const shown = (id) => PAGE.shown[PAGE.chars[id]] ?? PAGE.chars[id];
+const shownAlone = (id) => (PAGE.chars[id] === " " ? "␣" : shown(id));
 
 /** The five likeliest characters with their probabilities, in words. */
 function fiveLikeliest(probabilities) {
   const least = probabilities.slice().sort().at(-5) ?? 0;
   const ids = [...probabilities.keys()].filter((id) => probabilities[id] >= least);
   ids.sort((one, other) => probabilities[other] - probabilities[one]);
-  return ids.slice(0, 5).map((id) => `\u2068${shown(id)}\u2069 ${percentage(probabilities[id])}`).join(", ");
+  return ids.slice(0, 5).map((id) => `\u2068${shownAlone(id)}\u2069 ${percentage(probabilities[id])}`).join(", ");
 }
-
-const shown = (id) => PAGE.shown[PAGE.chars[id]] ?? PAGE.chars[id];
 
 /** A character in the colour of its loss. Each group of radio buttons is one stop of the Tab key. */
 function coloured(id, { nats, probabilities }, name) {
   const step = PAGE.edges.filter((edge) => !(edge >= nats)).length;
   const label = element("label", { className: `step${step}${id === PAGE.unk ? " unk" : ""}` });
-  const loss = `${Math.abs(nats).toFixed(2)} nats, ${percentage(Math.exp(-nats))}`;
-  label.dataset.loss = `${loss}; likeliest: ${fiveLikeliest(probabilities)}`;
+  const words = `${Math.abs(nats).toFixed(2)} nats, ${percentage(Math.exp(-nats))}; likeliest: `;
+  label.dataset.loss = words + fiveLikeliest(probabilities);
   label.append(element("input", { type: "radio", name }), shown(id) + (PAGE.chars[id] === "\n" ? "\n" : ""));
   return label;
 }
@@ -145,26 +146,24 @@ async function read(ids) {
 
 /** Read what the text area holds, one text after the other. */
 function readText() {
-  const text = textarea.value;
-  const ids = async () => (text === example ? PAGE.held_out : encode(normalize(text), true));
-  reading = reading.then(ids).then(read).catch((error) => error.message);
+  const isExample = textarea.value === textarea.defaultValue;
+  const text = normalize(textarea.value);
+  const ids = async () => (isExample ? PAGE.held_out : encode(text, true));
+  const unknown = unknownIn(text);
+  const about = (words) => words + (isExample ? " on this part of the split" : unknown && `; read as <unk>: ${unknown}`);
+  reading = reading.then(ids).then(read).then(about).catch((error) => error.message);
   reading.then((words) => { find("#read-status").textContent = words; });
 }
 
 for (const part of document.querySelectorAll("[data-script]")) part.hidden = false;
-let example = "";
 if (textarea) {
-  textarea.value = PAGE.held_out.map((id) => (id === PAGE.unk ? "\ufffd" : PAGE.chars[id])).join("");
-  example = textarea.value;
+  textarea.defaultValue = PAGE.held_out.map((id) => (id === PAGE.unk ? "\ufffd" : PAGE.chars[id])).join("");
   find("#reader").onsubmit = () => { readText(); return false; };
-  const watch = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
-    watch.disconnect();
-    readText();
-  });
-  watch.observe(find("#reader"));
+  const readOnce = (entries, watch) => { if (entries.at(-1).isIntersecting) { watch.disconnect(); readText(); } };
+  new IntersectionObserver(readOnce).observe(find("#reader"));
 }
 if (form) {
+  form.elements.seed.placeholder = PAGE.form.seed;
   form.onsubmit = () => { begin(); return false; };
   form.oninput = () => showProblem();
   form.elements.prefix.onkeydown = (event) => event.key !== "Enter" || event.shiftKey || event.isComposing || form.onsubmit();
