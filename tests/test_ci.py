@@ -58,7 +58,7 @@ def test_a_branch_is_compared_with_where_it_began(branched: Project) -> None:
         [f"| {model}", split] for split in ("valid", "test") for model in ("rnn", "gru")
     ]
     assert not any("not compared" in line for line in lines)
-    assert "- parameters: models.gru.train.epochs: none -> 5" in lines
+    assert "- parameters: models.gru.train.epochs: default -> 5" in lines
     assert (branched.folder / "mine.txt").read_text(encoding="utf-8") == "mine"
     assert branched.run("git", "worktree", "list").stdout.count("\n") == 1
     assert branched.run("git", "rev-list", "--all", "--objects").stdout == commits, "no branch has moved"

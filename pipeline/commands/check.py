@@ -43,11 +43,12 @@ def check_text(params: Params) -> None:
     path = params.corpus.path
     kind, is_url, _ = path.partition("://")
     if is_url:
-        from fsspec import available_protocols
+        from dvc_objects.fs import known_implementations  # what a stage can depend on
 
-        if kind not in available_protocols():
+        if kind not in known_implementations:
             raise RefrainError(
-                f"{PARAMS_FILE}: corpus.path: {kind}:// is no kind of URL: write https:// or s3://"
+                f"{PARAMS_FILE}: corpus.path: DVC cannot read {kind}:// URLs: write https:// or s3://, or "
+                "download the text"
             )
         return
     if Path(path).exists():

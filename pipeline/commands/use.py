@@ -22,6 +22,7 @@ from pipeline.params.recipes import (
     read_overlay,
     recipe_names,
 )
+from pipeline.params.shown import shown_change
 from pipeline.params.yaml import read_yaml
 from pipeline.text.catalog import text_at
 from pipeline.visible import visible
@@ -145,5 +146,4 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str
     old, new = dict(flattened(before)), dict(flattened(after))
     for key in dict.fromkeys([*old, *new]):
         if old.get(key) != new.get(key) and ".".join(key.split(".")[:2]) not in gone:
-            values = (str(side[key]) if key in side else "default" for side in (old, new))
-            yield f"{key}: {' -> '.join(values)}"
+            yield shown_change(key, old, new)

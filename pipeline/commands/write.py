@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prefix", type=_utf8, required=True, action="append", help="text to continue; may be repeated"
     )
-    parser.add_argument("--length", type=_number(int, 1), default=50, help="characters to add (default: 50)")
+    parser.add_argument("--length", type=_number(int, 1), help="characters to add, if not generate.length")
     parser.add_argument("--temperature", type=_temperature, default=0.0, help="0, the default, is greedy")
     parser.add_argument("--top-k", type=_number(int, 1), help="draw among the k likeliest characters")
     parser.add_argument(
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(
     model: str,
     prefix: list[str],
-    length: int,
+    length: int | None,
     temperature: float,
     top_k: int | None,
     top_p: float | None,
@@ -41,7 +41,7 @@ def main(
     float16: bool,
     allow_unk: bool,
 ) -> None:
-    """Print each prefix with its continuation."""
+    """Print each prefix with its continuation, and an empty line between two."""
     if temperature == 0 and (top_k or top_p):
         raise RefrainError("--top-k and --top-p choose what to draw from: give --temperature above 0, too")
     params = load_params()
@@ -57,9 +57,12 @@ def main(
         round_weights(lm)
     prefixes = [stored.vocab.encode_prefix(text, allow_unk) for text in prefix]
     decoding, seed = Decoding(temperature, top_k, top_p), params.seed if seed is None else seed
-    texts = generate(lm, prefixes, length, decoding, seed, stored.vocab.unk_id)
-    for text, continuation in zip(prefix, texts, strict=True):
-        print(visible(text + stored.vocab.decode(continuation), keep_lines=True))
+    texts = generate(lm, prefixes, length or params.generate.length, decoding, seed, stored.vocab.unk_id)
+    written = (
+        visible(text + stored.vocab.decode(continuation), keep_lines=True)
+        for text, continuation in zip(prefix, texts, strict=True)
+    )
+    print("\n\n".join(written))
 
 
 def _utf8(argument: str) -> str:

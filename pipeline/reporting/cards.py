@@ -5,14 +5,14 @@ from typing import Any
 
 from pipeline.params.corpus import HELD_OUT
 from pipeline.params.load import Params
-from pipeline.reporting.provenance import as_yaml
 from pipeline.reporting.samples import escaped, in_words
 from pipeline.reporting.tables import Metrics, Row, splits_of
+from pipeline.reporting.yaml import as_yaml
 
 INTENDED = (
     "It continues a prefix, character by character, and says how much each character of a text surprises it. "
     "It is for studying recurrent networks and for comparing them. It knows only its training text: do not "
-    "take what it writes for information, and expect parts of that text in it, word for word."
+    "take what it writes for information. It may recite that text, word for word: see below."
 )
 
 INTERVALS = (
@@ -35,7 +35,9 @@ def model_card(
     """
     model = params.models[name]
     cell = f"{model.cell} ({model.nonlinearity})" if model.cell == "rnn" else model.cell
-    others = [f"weights of {other}" for other in params.models if other != name]
+    layers = f"{model.num_layers} layers" if model.num_layers > 1 else "1 layer"
+    others = [other for other in params.models if other != name]
+    of_others = [fact for other in others for fact in (f"weights of {other}", f"{other} trained on")]
     recited = {key: in_words(figures) for key, figures in metrics[name]["recited"].items()}
     table = [["", *splits_of(metrics)], ["---"] * (1 + len(splits_of(metrics)))]
     table += [[row.name, *row.perplexities] for row in rows]
@@ -45,12 +47,12 @@ def model_card(
         "Perplexity": [*(f"| {' | '.join(map(escaped, cells))} |" for cells in table), "", INTERVALS],
         "Recited from the training text, on average": _bullets(recited),
         "Parameters": ["```yaml", as_yaml(_parameters(name, params)).rstrip(), "```"],
-        "Provenance": _bullets({key: fact for key, fact in provenance.items() if key not in others}),
+        "Provenance": _bullets({key: fact for key, fact in provenance.items() if key not in of_others}),
     }
     lines = [
         f"# {escaped(name)}",
         "",
-        f"A character-level language model: {cell}, {model.num_layers} layer(s), {model.hidden_size} units.",
+        f"A character-level language model: {cell}, {layers}, {model.hidden_size} units.",
     ]
     for title, content in sections.items():
         lines += ["", f"## {title}", "", *content]
@@ -83,7 +85,8 @@ def _licence(params: Params) -> str:
 
 def _parameters(name: str, params: Params) -> dict[str, Any]:
     """The parameters that determine this model."""
-    model = params.models[name].model_dump(mode="json", exclude={"train"})
+    of_others = set() if params.models[name].cell == "rnn" else {"nonlinearity"}
+    model = params.models[name].model_dump(mode="json", exclude={"train", *of_others})
     shared = params.model_dump(mode="json", include={"seed", "corpus", "vocab"})
     return {**shared, "train": params.train_params(name).model_dump(mode="json"), "model": model}
 

@@ -33,7 +33,7 @@ def main() -> None:
         samples_side_by_side,
     )
     from pipeline.reporting.page.embedded import embedded_models
-    from pipeline.reporting.provenance import as_yaml, provenance_facts
+    from pipeline.reporting.provenance import provenance_facts
     from pipeline.reporting.samples import about_recitation, samples_markdown
     from pipeline.reporting.tables import (
         collect_metrics,
@@ -42,6 +42,7 @@ def main() -> None:
         read_lines,
         splits_of,
     )
+    from pipeline.reporting.yaml import as_yaml
 
     stored, metrics = read_vocab(artifacts.VOCAB), collect_metrics(models)
     held_out = held_out_text(models, stored)
@@ -90,8 +91,9 @@ def text_facts(params: Params, stored: VocabFile) -> dict[str, str]:
         "text": corpus.path + (f", {corpus.files}" if corpus.files else ""),
         "sha256": stored.corpus_sha256,
         "normalised": corpus.normalize,
-        "vocabulary": f"{len(vocab):,} characters, {once:,} of them seen once in training"
-        + (", including <unk>" if vocab.unk_id is not None else ""),
+        "vocabulary": f"{len(vocab):,} characters"
+        + (", <unk> included" if vocab.unk_id is not None else "")
+        + (f"; {once:,} of them stand in the training text once" if once else ""),
     }
     for split in SPLITS:
         text = EncodedText(artifacts.ENCODED, split, stored)

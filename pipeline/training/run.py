@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline import artifacts
+from pipeline.arithmetic.rounding import format_perplexity
 from pipeline.data.encoded import EncodedText
 from pipeline.device import describe_device
 from pipeline.errors import RefrainError
@@ -72,9 +73,33 @@ def train_model(name: str, params: Params, device: torch.device, ranks: Ranks) -
             trainer.load_state_dict(checkpoint)
         weights = train_to_the_end(trainer, name, progress)
     if is_first:
+        log_outcome(name, trainer)
         progress.close(artifacts.TIMINGS / f"{name}.json", describe_device(device))
         save_model(artifacts.model_path(name), model, weights, stored.sha256, train.precision)
         artifacts.record_trained_model(name)
+
+
+def log_outcome(name: str, trainer: Trainer) -> None:
+    """Say which weights are kept and why training has stopped early, if validation has decided that."""
+    params = trainer.params
+    validated = [
+        (evaluation.valid_perplexity, evaluation.step)
+        for evaluation in trainer.history.evaluations
+        if evaluation.valid_perplexity is not None
+    ]
+    if not validated or not (params.keep == "best" or params.patience):
+        return
+    (best, best_step), last_step = min(validated), validated[-1][1]
+    if last_step < trainer.all_steps:
+        log.info("%s: stopped after step %d of %d: out of patience", name, last_step, trainer.all_steps)
+    if params.keep == "best":
+        log.info("%s: kept step %d, validation %s", name, best_step, format_perplexity(best))
+    if len(validated) == 1:
+        log.warning(
+            "%s: validated once, after step %d, so keep: best and patience had no choice: lower "
+            "train.evaluate_every (%d steps)",
+            *(name, last_step, params.evaluate_every),
+        )
 
 
 def read_text(name: str, params: Params, ranks: Ranks) -> tuple[VocabFile, Splits]:

@@ -59,7 +59,7 @@ def test_two_commits_on_the_same_characters(longer: Project) -> None:
     assert causes(longer, "HEAD~1") == {
         "parameters": [
             "models.gru.train.epochs: 1 -> 6",
-            "models.gru.train.learning_rate: 0.0001 -> none",
+            "models.gru.train.learning_rate: 0.0001 -> default",
         ]
     }
 

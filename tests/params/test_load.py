@@ -56,7 +56,7 @@ def test_text_that_is_not_there_is_told_before_any_work(
 @pytest.mark.parametrize(
     ("path", "files", "message"),
     [
-        ("htps://example.org/x.txt", "null", "corpus.path: htps:// is no kind of URL"),
+        ("htps://example.org/x.txt", "null", "corpus.path: DVC cannot read htps:// URLs"),
         ("folder", "'*.md'", r"corpus.path folder: no file in it matches '\*.md'"),
         ("folder/a.txt", "'*.txt'", "works only with a folder or .zip"),
     ],

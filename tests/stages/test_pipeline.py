@@ -112,7 +112,7 @@ def test_each_model_has_a_card_that_model_hubs_read(finished: Project) -> None:
         (split, evaluated["splits"][split]["perplexity"]) for split in ("valid", "test")
     ]
     for fact in (
-        "2 layer(s), 16 units",
+        "2 layers, 16 units",
         evaluated["weights_sha256"],
         "| bigram |",
         "longest run",
@@ -198,8 +198,9 @@ def test_experiments_and_diffs_between_commits(again: Project) -> None:
 def test_people_can_sample_from_the_command_line(finished: Project) -> None:
     command = ["refrain", "write", "--model", "gru", "--length", "15"]
     greedy = finished.run(*command, "--prefix", "分开", "--prefix", "不分开").stdout.splitlines()
-    assert [line[:2] for line in greedy] == ["分开", "不分"]
-    assert [len(line) for line in greedy] == [17, 18]
+    assert [line[:2] for line in greedy] == ["分开", "", "不分"]
+    assert [len(line) for line in greedy] == [17, 0, 18]
+    assert len(finished.run(*command[:-2], "--prefix", "分").stdout) == len("分") + 20 + len("\n")
     warm = [*command, "--prefix", "分Q", "--allow-unk", "--temperature", "0.8", "--top-k", "9"]
     warm += ["--top-p", "0.9"]
     assert finished.run(*warm, "--seed", "3").stdout != finished.run(*warm, "--seed", "4").stdout
