@@ -137,8 +137,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def share_cores(stages: Iterable[Stage], max_parallel: int, cores: int) -> dict[str, int]:
+def share_cores(
+    stages: Iterable[Stage], max_parallel: int, cores: int, most: int | None = None
+) -> dict[str, int]:
     """CPU threads for each stage, so that stages at the same depth of the graph share ``cores``.
+
+    None gets more than ``most``.
 
     Stages at different depths may overlap for a while and then use more threads than there are cores. Stages
     with nothing to do need no core.
@@ -149,6 +153,6 @@ def share_cores(stages: Iterable[Stage], max_parallel: int, cores: int) -> dict[
         depth[stage.name] = 1 + max((depth[name] for name in stage.upstream), default=0)
         running[depth[stage.name]] = running.get(depth[stage.name], 0) + stage.to_run
     return {
-        name: max(1, cores // max(1, min(running[level], max_parallel, cores)))
+        name: min(max(1, cores // max(1, min(running[level], max_parallel, cores))), most or cores)
         for name, level in depth.items()
     }

@@ -64,7 +64,8 @@ class LocalRunner:
             return UNCHANGED
         if f"Stage '{stage.name}' is cached - skipping run, checking out outputs" in lines:
             return StageResult(True, f"restored from DVC's run cache in {seconds:.1f} s")
-        return StageResult(True, f"ran in {seconds:.1f} s with {threads} thread(s)")
+        with_threads = f"with {threads} threads" if threads > 1 else "with 1 thread"
+        return StageResult(True, f"ran in {seconds:.1f} s {with_threads}")
 
     def stop(self) -> None:
         """Stop DVC and the stages that it runs."""

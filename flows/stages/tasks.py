@@ -39,12 +39,13 @@ def run_stages(
     """
     if max_parallel is not None and max_parallel < 1:
         raise RefrainError(f"max_parallel: {max_parallel} is wrong: it should be 1 or more")
-    prepare_folder(folder, load_params(folder / PARAMS_FILE).corpus.path, pools)
+    params = load_params(folder / PARAMS_FILE)
+    prepare_folder(folder, params.corpus.path, pools)
     stages = read_stages(folder, targets, force)
     elsewhere = assign_pools(stages, pools)
     at_work = [replace(stage, to_run=stage.to_run and stage.name not in elsewhere) for stage in stages]
     max_parallel = max_parallel or available_cores()
-    threads = share_cores(at_work, max_parallel, available_cores())
+    threads = share_cores(at_work, max_parallel, available_cores(), params.runtime.threads)
     local = LocalRunner(Programs(folder), threads, max_parallel, force)
     git_remote = (
         shared_remote(folder, branch or run_git(folder, "branch", "--show-current")) if pools else None

@@ -107,8 +107,12 @@ def _commit_to_start_from(main: Path, branch: str) -> str:
     if not succeeds(main, "show-ref", "--verify", "--quiet", f"refs/heads/{branch}"):
         raise RefrainError(f"there is no branch {branch!r} in {main}: set the flow's parameter branch")
     checkout = _checkout_of(main, branch)
-    if checkout and run_git(checkout, "status", "--porcelain", "--untracked-files=no"):
-        raise RefrainError(f"branch {branch} has uncommitted changes in {checkout}: commit or stash them")
+    if checkout and (changed := run_git(checkout, "diff", "--name-only", "HEAD").splitlines()):
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise RefrainError(
+            f"branch {branch} has uncommitted changes in {checkout} ({changed[0]}{more}): commit or stash "
+            "them"
+        )
     ours = run_git(main, "rev-parse", f"refs/heads/{branch}")
     upstream = upstream_of(main, branch)
     if not upstream:

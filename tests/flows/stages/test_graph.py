@@ -100,6 +100,7 @@ def test_stages_that_run_at_the_same_time_share_the_cores(
     threads = share_cores(STAGES, max_parallel, cores)
     assert threads["train@a"] == threads["train@b"] == training
     assert threads["vocab"] == threads["evaluate"] == alone
+    assert set(share_cores(STAGES, max_parallel, cores, most=1).values()) == {1}
 
 
 def sources() -> list[Path]:

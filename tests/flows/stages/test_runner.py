@@ -40,7 +40,7 @@ def test_stage_runs_and_is_then_cached(repository: Callable[..., Project]) -> No
     project = repository(one="echo $OMP_NUM_THREADS | tee one")
     lines: list[str] = []
     runner = LocalRunner(Programs(project.folder), {"one": 3})
-    assert runner.run(stage("one"), lines.append).summary.endswith("with 3 thread(s)")
+    assert runner.run(stage("one"), lines.append).summary.endswith("with 3 threads")
     assert "3" in lines, "the stage knows its threads, and we see its output"
     assert runner.run(stage("one"), lines.append) == UNCHANGED
     assert run(project, "one", force=True).is_new
