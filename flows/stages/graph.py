@@ -142,7 +142,7 @@ def share_cores(
 ) -> dict[str, int]:
     """CPU threads for each stage, so that stages at the same depth of the graph share ``cores``.
 
-    None gets more than ``most``.
+    No stage gets more than ``most``.
 
     Stages at different depths may overlap for a while and then use more threads than there are cores. Stages
     with nothing to do need no core.

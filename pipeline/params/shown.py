@@ -10,7 +10,7 @@ def shown_value(value: Any) -> str:
         return f"{{{', '.join(f'{key}: {shown_value(part)}' for key, part in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(shown_value, value))}]"
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def shown_change(key: str, before: dict[str, Any], after: dict[str, Any]) -> str:
