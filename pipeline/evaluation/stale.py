@@ -8,6 +8,6 @@ def stale_stages() -> list[str]:
 
     try:
         with Repo() as repo:
-            return list(repo.status(targets=["evaluate"], with_deps=True))
+            return sorted(repo.status(targets=["evaluate"], with_deps=True))
     except DvcException:
         return []

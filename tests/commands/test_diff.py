@@ -81,8 +81,10 @@ def test_what_people_see(longer: Project) -> None:
 def test_figures_that_are_not_those_of_the_parameters(longer: Project) -> None:
     longer.edit("train: {epochs: 6}", "train: {epochs: 7}")
     said = longer.run("refrain", "diff").stdout
-    assert "parameters: models.gru.train.epochs: 6 -> 7\nnot up to date: inputs of train@gru have" in said
-    assert "workspace not up to date: inputs of train@gru have" in longer.run("refrain", "runs").stdout
+    assert (
+        "parameters: models.gru.train.epochs: 6 -> 7\nnot up to date: inputs of code and 1 more have" in said
+    )
+    assert "workspace not up to date: inputs of code and 1 more have" in longer.run("refrain", "runs").stdout
     longer.edit("gru: {cell: gru", "gru: {cell: gnu")
     longer.run("dvc", "repro", check=False)
     assert not (longer.folder / "code.json").exists(), "DVC deletes what a stage writes before it runs"

@@ -66,7 +66,7 @@ def test_what_people_see(project: Project) -> None:
     project.edit("seed: 1", "seed: 3")
     lines = project.run("refrain", "runs").stdout.splitlines()
     assert lines[0] == "perplexity with 95% intervals, and what differs from the commit"
-    assert lines.pop().startswith("workspace not up to date: inputs of train@rnn and 1 more have changed")
+    assert lines.pop().startswith("workspace not up to date: inputs of train@gru and 1 more have changed")
     headings = [line for line in lines[3:] if not line.startswith(" ")]
     commit = project.run("git", "rev-parse", "HEAD").stdout[:7]
     assert headings[:2] == ["workspace (seed: 1 -> 3)", f"main, {commit}"]
