@@ -307,6 +307,35 @@ def test_unknown_characters_are_named_while_they_are_typed(page: Opened) -> None
     assert page.written() == before
 
 
+def test_empty_and_unreadable_fields(page: Opened) -> None:
+    page.open("#model=gru&beside=&prefix=ab&temperature=0&length=5")
+    assert page.find("#status").text == "gru: 5 characters written", "the prefix does not count"
+    for name, text, problem in (
+        ("temperature", "", "temperature: give a number from 0.01 to 100, or 0"),
+        ("top_k", "e", "top k: give a whole number from 1"),  # in numbers, e is allowed, but not alone
+        ("length", "0", "length: give a whole number from 1"),
+    ):
+        page.open("#model=gru&beside=&prefix=ab&temperature=0&length=5")
+        field = page.find(f"[name={name}]")
+        field.clear()
+        field.send_keys(text, Keys.ENTER)
+        assert page.find("#problem").text == problem
+    page.open("#model=gru&beside=&prefix=ab&temperature=1&length=30&seed=")
+    assert page.find("[name=seed]").get_attribute("placeholder") == str(parameters().seed)
+    written = page.written()
+    page.open(f"#model=gru&beside=&prefix=ab&temperature=1&length=30&seed={parameters().seed}")
+    assert page.written() == written
+
+
+def test_reading_names_what_it_reads_as_unk(page: Opened) -> None:
+    page.open()
+    page.browser.execute_script("arguments[0].value = 'abXb'", page.find("#text"))
+    page.find("#reader button").click()
+    status = page.find("#read-status")
+    WebDriverWait(page.browser, 10).until(lambda _: "read as <unk>: " in status.text)
+    assert status.text.endswith("; read as <unk>: \u2068X\u2069 (U+0058)")
+
+
 def test_stop_and_go_on(tmp_path: Path) -> None:
     with chdir(tmp_path):
         models = write_page(tmp_path, parameters())
