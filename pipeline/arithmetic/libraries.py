@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.arithmetic.fixed_order import Order
+
 FEW_ROWS = 4
 """FBGEMM multiplies row by row. With more rows, other libraries are faster."""
 
@@ -67,8 +69,9 @@ def onednn_padded(a: Tensor, b: Tensor) -> Multiply:
     return lambda a, out=None: _into(out, multiply(torch.cat([a, a]) if rows == 1 else a)[:rows, :columns])
 
 
-def in_chains(library: Library, chain: int) -> Library:
-    """A library that multiplies ``chain`` terms at a time, one after the other."""
+def in_chains(library: Library, order: Order) -> Library:
+    """A library that multiplies one chain at a time."""
+    chain = order.chain
 
     def prepare(a: Tensor, b: Tensor) -> Multiply:
         parts = [
@@ -76,10 +79,11 @@ def in_chains(library: Library, chain: int) -> Library:
         ]
 
         def multiply(a: Tensor, out: Tensor | None = None) -> Tensor:
+            total = out if order.addend_first else None
             for part, a_part in zip(parts, a.split(chain, 1), strict=True):
-                out = part(a_part, out)
-            assert out is not None
-            return out
+                total = part(a_part, total)
+            assert total is not None
+            return total if order.addend_first else _into(out, total)
 
         return multiply
 

@@ -1,7 +1,7 @@
 """Float32 matrix products with the same bits on every x86-64 processor that has AVX2 and FMA.
 
 Libraries add up the terms of a product in an order that depends on the processor, and each order rounds in
-its own way. So the order is fixed here (:func:`fixed_order_sums`), in chains of terms (:func:`_chain`) that
+its own way. So the order is fixed here (:func:`fixed_order_sums`), in chains of terms (:func:`_order`) that
 oneDNN has on most processors, or has if it multiplies the terms of one chain at a time. The products of time
 steps with up to 256 terms are in chains of 128, which MKL has on all processors.
 
@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from pipeline.arithmetic import libraries
+from pipeline.arithmetic.fixed_order import Order
 from pipeline.arithmetic.libraries import Library, Multiply
 from pipeline.arithmetic.trials import Trial, fastest, random_trials
 
@@ -34,7 +35,10 @@ With AVX-512, oneDNN has chains of both lengths, and with AVX2 chains of 1,024 t
 """
 
 STEP_CHAIN = 128
-"""Terms of a chain in products of a time step with up to two chains: oneDNN takes 40 us to start, MKL 3."""
+"""Terms of a chain in products of a time step with up to two chains: oneDNN takes 40 us to start, MKL 3.
+
+MKL adds the chains to what the product is added to, one by one.
+"""
 
 
 class FixedOrder:
@@ -55,15 +59,15 @@ class FixedOrder:
         return self._chosen[kind]
 
     def _compare(self, a: Tensor, b: Tensor, often: bool) -> Library:
-        chain = _chain(a, often)
+        order = _order(a, often)
         trials = random_trials(a, b, with_addend=often)
         theirs = _pytorch(often)
-        for candidates in _portable(a, b, often, chain):
+        for candidates in _portable(a, b, often, order):
             results = {library: [trial.result(library) for trial in trials] for library in candidates}
             passed = [
                 library
                 for library in candidates
-                if all(map(Trial.has_fixed_order, trials, results[library], repeat(chain)))
+                if all(map(Trial.has_fixed_order, trials, results[library], repeat(order)))
             ]
             if passed:
                 results[theirs] = [trial.result(theirs) for trial in trials]
@@ -126,15 +130,15 @@ def _pytorch(often: bool) -> Library:
     return libraries.pytorch_contiguous if often else libraries.pytorch
 
 
-def _chain(a: Tensor, often: bool) -> int:
-    """How many terms a chain has in products of matrices like ``a``."""
+def _order(a: Tensor, often: bool) -> Order:
+    """The order of products of matrices like ``a``."""
     is_step = often and len(a) > libraries.FEW_ROWS and a.shape[1] <= 2 * STEP_CHAIN
     if is_step:
-        return STEP_CHAIN
-    return SHORT_CHAIN if often or a.shape[1] <= LONG_CHAIN else LONG_CHAIN
+        return Order(STEP_CHAIN, addend_first=True)
+    return Order(LONG_CHAIN if a.shape[1] > LONG_CHAIN else SHORT_CHAIN)
 
 
-def _portable(a: Tensor, b: Tensor, often: bool, chain: int) -> Iterator[list[Library]]:
+def _portable(a: Tensor, b: Tensor, often: bool, order: Order) -> Iterator[list[Library]]:
     """Libraries that have the fixed order on the processors that we know, then slower ones, for others."""
     found: list[Library] = []
     if len(a) == 1 or b.shape[1] == 1:
@@ -143,9 +147,9 @@ def _portable(a: Tensor, b: Tensor, often: bool, chain: int) -> Iterator[list[Li
         found.append(libraries.onednn_packed if often else libraries.onednn)
     if often and len(a) <= libraries.FEW_ROWS:
         found.append(libraries.fbgemm)
-    in_chains = partial(libraries.in_chains, chain=chain)
-    has_chains = chain < a.shape[1]
-    if not (often and has_chains):
+    in_chains = partial(libraries.in_chains, order=order)
+    has_chains = order.chain < a.shape[1]
+    if not (order.addend_first and has_chains):
         yield found
     if has_chains:
         yield [in_chains(library) for library in (*found, libraries.pytorch_contiguous)]

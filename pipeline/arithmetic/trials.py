@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.arithmetic.fixed_order import fixed_order_sums
+from pipeline.arithmetic.fixed_order import Order, fixed_order_sums
 from pipeline.arithmetic.libraries import Library
 
 CHECKED_ENTRIES = 256
@@ -35,7 +35,7 @@ class Trial:
         """What ``library`` computes."""
         return library(self.a, self.b)(self.a, None if self.addend is None else self.addend.clone())
 
-    def has_fixed_order(self, result: Tensor, chain: int) -> bool:
+    def has_fixed_order(self, result: Tensor, order: Order) -> bool:
         """Whether entries of ``result``, in the corners and elsewhere, have the right bits."""
         last_row, last_column = len(self.a) - 1, self.b.shape[1] - 1
         generator = torch.Generator().manual_seed(0)
@@ -43,7 +43,7 @@ class Trial:
         columns = torch.randint(last_column + 1, (CHECKED_ENTRIES,), generator=generator)
         rows[:4], columns[:4] = torch.tensor([0, 0, last_row, last_row]), torch.tensor([0, last_column] * 2)
         start = None if self.addend is None else self.addend[rows, columns].numpy()
-        sums = fixed_order_sums(self.a[rows].numpy(), self.b[:, columns].t().numpy(), chain, start)
+        sums = fixed_order_sums(self.a[rows].numpy(), self.b[:, columns].t().numpy(), order, start)
         return torch.equal(result[rows, columns], torch.from_numpy(sums))
 
 

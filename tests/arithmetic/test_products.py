@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.arithmetic import libraries
-from pipeline.arithmetic.fixed_order import fixed_order_sums
+from pipeline.arithmetic.fixed_order import Order, fixed_order_sums
 from pipeline.arithmetic.libraries import FEW_ROWS, Library, Multiply
 from pipeline.arithmetic.products import (
     LONG_CHAIN,
@@ -34,6 +34,8 @@ SHAPES = [
 ]
 """Rows, terms, columns."""
 
+SHORT = Order(SHORT_CHAIN)
+
 
 @pytest.fixture
 def _fixed() -> Iterator[None]:
@@ -50,13 +52,13 @@ def layouts(rows: int, columns: int) -> list[Tensor]:
     return [matrix, matrix.t().contiguous().t(), wide[:, 2 : columns + 2]]
 
 
-def defined(a: Tensor, b: Tensor, chain: int = SHORT_CHAIN, addend: Tensor | None = None) -> Tensor:
+def defined(a: Tensor, b: Tensor, order: Order = SHORT, addend: Tensor | None = None) -> Tensor:
     rows, columns = (
         index.flatten()
         for index in torch.meshgrid(torch.arange(len(a)), torch.arange(b.shape[1]), indexing="ij")
     )
     start = None if addend is None else addend[rows, columns].numpy()
-    sums = fixed_order_sums(a[rows].numpy(), b.t()[columns].numpy(), chain, start)
+    sums = fixed_order_sums(a[rows].numpy(), b.t()[columns].numpy(), order, start)
     return torch.from_numpy(sums).view(len(a), b.shape[1])
 
 
@@ -86,17 +88,19 @@ def test_a_bias_is_added_to_the_product_whatever_the_library(
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_entry_has_the_bits_of_the_definition(shape: tuple[int, int, int]) -> None:
     rows, terms, columns = shape
-    chain = STEP_CHAIN if rows > FEW_ROWS and terms <= 2 * STEP_CHAIN else SHORT_CHAIN
+    order = Order(LONG_CHAIN if terms > LONG_CHAIN else SHORT_CHAIN)
+    is_step = rows > FEW_ROWS and terms <= 2 * STEP_CHAIN
+    order_of_step = Order(STEP_CHAIN, addend_first=True) if is_step else order
     torch.manual_seed(1)
     in_a, in_b, in_out = layouts(rows, terms), layouts(terms, columns), layouts(rows, columns)
     a, b, addend = in_a[0], in_b[0], in_out[0].clone()
-    expected = defined(a, b, LONG_CHAIN if terms > LONG_CHAIN else SHORT_CHAIN)
-    in_chains, added = defined(a, b, chain), defined(a, b, chain, addend)
+    expected, of_step = defined(a, b, order), defined(a, b, order_of_step)
+    added = defined(a, b, order_of_step, addend)
     for threads, a, b in itertools.product((1, 2, 3), in_a, in_b):
         torch.set_num_threads(threads)
         assert torch.equal(product(a, b), expected)
         multiply = multiplier(a, b)
-        assert torch.equal(multiply(a), in_chains)
+        assert torch.equal(multiply(a), of_step)
         for out in in_out[::2]:  # rows are contiguous
             assert torch.equal(multiply(a, out.copy_(addend)), added)
             assert torch.equal(out, added)
@@ -156,7 +160,8 @@ def test_slower_libraries_step_in_on_processors_that_we_do_not_know(
     for name in wrong:
         monkeypatch.setattr(libraries, name, with_other_bits)
     a, b = torch.randn(8, terms), torch.randn(terms, 80)
-    assert torch.equal(multiplier(a, b)(a), defined(a, b))
+    order = Order(LONG_CHAIN if terms > LONG_CHAIN else SHORT_CHAIN)
+    assert torch.equal(multiplier(a, b)(a), defined(a, b, order))
     assert order_is_fixed()
 
 
