@@ -56,7 +56,7 @@ fetch: .venv/installed  ## fetch a text of data/catalog.yaml: make fetch CORPUS=
 test: .venv/installed  ## run the quick tests
 	@$(RUN) pytest
 
-test-slow: .venv/installed  ## test whole pipelines in DVC repositories, large texts, several processes
+test-slow: .venv/installed  ## test whole pipelines in DVC repositories, large texts, several processes (nine minutes)
 	@$(RUN) pytest -m 'slow and not server and not ui and not faults and not doors and not bits'
 
 test-coverage: .venv/installed  ## both of these, with their coverage (takes half as long again)
@@ -78,7 +78,7 @@ test-bits: .venv/installed  ## compare bits with those of emulated processors, i
 test-ui: .venv/installed  ## test Prefect's pages and the report's in Chromium, if it is installed
 	@$(RUN) pytest -m ui --numprocesses=0
 
-bench: .venv/installed  ## compare speed with the textbook's code (six minutes; run nothing else meanwhile)
+bench: .venv/installed  ## compare speed with the textbook's code (ten minutes; run nothing else meanwhile)
 	@$(RUN) $(BIN)/python -m benchmarks.bench
 
 bench-gate: .venv/installed  ## count how often the gate is wrong (hours)

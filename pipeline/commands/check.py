@@ -43,7 +43,7 @@ def check_text(params: Params) -> None:
     path = params.corpus.path
     kind, is_url, _ = path.partition("://")
     if is_url:
-        from dvc_objects.fs import known_implementations  # what a stage can depend on
+        from dvc.fs import known_implementations  # what a stage can depend on
 
         if kind not in known_implementations:
             raise RefrainError(

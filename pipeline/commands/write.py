@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prefix", type=_utf8, required=True, action="append", help="text to continue; may be repeated"
     )
-    parser.add_argument("--length", type=_number(int, 1), help="characters to add, if not generate.length")
+    parser.add_argument("--length", type=_number(int, 1), help="characters to add (default: generate.length)")
     parser.add_argument("--temperature", type=_temperature, default=0.0, help="0, the default, is greedy")
     parser.add_argument("--top-k", type=_number(int, 1), help="draw among the k likeliest characters")
     parser.add_argument(

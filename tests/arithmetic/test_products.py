@@ -165,6 +165,25 @@ def test_slower_libraries_step_in_on_processors_that_we_do_not_know(
     assert order_is_fixed()
 
 
+@ON_X86
+@pytest.mark.usefixtures("_fixed")
+@pytest.mark.parametrize("terms", [700, 1100])
+def test_chains_are_multiplied_one_by_one_where_a_library_goes_on(
+    monkeypatch: pytest.MonkeyPatch, terms: int
+) -> None:
+    order = Order(LONG_CHAIN if terms > LONG_CHAIN else SHORT_CHAIN)
+
+    def in_one_chain(a: Tensor, b: Tensor) -> Multiply:
+        multiply = libraries.onednn(a, b)
+        return lambda a, out=None: multiply(a, out) + (a.shape[1] > order.chain)
+
+    for name in ("onednn_packed", "onednn_copied"):
+        monkeypatch.setattr(libraries, name, in_one_chain)
+    a, b = torch.randn(8, terms), torch.randn(terms, 80)
+    assert torch.equal(multiplier(a, b)(a), defined(a, b, order))
+    assert order_is_fixed()
+
+
 @pytest.mark.usefixtures("_fixed")
 def test_a_processor_with_an_order_of_its_own_is_found_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

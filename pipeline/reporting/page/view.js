@@ -12,10 +12,10 @@ function element(name, properties, ...children) {
 // Write: a Writing for each chosen model, continued in steps between which the screen is drawn.
 const form = find("#settings");
 const fields = [...(form?.elements ?? [])].filter((field) => field.name);
-let written = [], run = 0; // what began under an earlier number stops
+let written = [], run = 0; // what began in an earlier run stops
 const value = (name) => form.elements.namedItem(name).value;
-const isOther = (name) => form.elements.namedItem(name).validity.badInput; // than a number; its value is ""
-const number = (name, otherwise) => (isOther(name) ? Number.NaN : value(name) === "" ? otherwise : Number(value(name)));
+const isUnreadable = (name) => form.elements.namedItem(name).validity.badInput; // such as "e", given as ""
+const number = (name, otherwise) => (isUnreadable(name) ? Number.NaN : value(name) === "" ? otherwise : Number(value(name)));
 
 /** Fill the form from the address. What it does not name is as params.yaml has it. Then write. */
 function openAddress() {

@@ -49,7 +49,7 @@ def test_stages_run_in_the_clones_of_their_pools(
         run = run_deployed(home, api)
     tasks = api.task_runs(run["id"], dict.fromkeys(STAGES, "Completed"))
     for name in STAGES:
-        where = "on pool cpu" if name in ON_CPU else "on pool gpu" if "train@" in name else "thread"
+        where = "on pool cpu" if name in ON_CPU else "on pool gpu" if "train@" in name else "with 1 thread"
         assert tasks[name]["state"]["message"].endswith(where), name
     assert "up to date" in home.run("dvc", "status").stdout
     assert home.run("dvc", "repro").stdout.count("didn't change, skipping") == len(STAGES)

@@ -58,7 +58,8 @@ def test_branch_that_is_not_checked_out_moves_too_unless_it_has_moved(repository
 
 def test_dirty_branch_stops_it(repository: Project) -> None:
     (repository.folder / "params.yaml").write_text("changed")
-    with pytest.raises(RefrainError, match=r"main has uncommitted changes in .* \(params.yaml\): commit"):
+    message = r"main has uncommitted changes in .* \(params.yaml\): commit or stash them"
+    with pytest.raises(RefrainError, match=message):
         branch_worktree(repository.folder, "main").__enter__()
     run_git(repository.folder, "switch", "-q", "-c", "work")
     with branch_worktree(repository.folder, "main"):
